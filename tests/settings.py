@@ -1,0 +1,31 @@
+"""The example shop, as tests want it: a database of its own, quick retries, and Redis on request."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from example_project.settings import *  # noqa: F403
+from example_project.settings import DATABASES, INSTALLED_APPS, Q_CLUSTER, WEBHOOK_DELIVERY
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.library"]
+
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # A file, not memory: clusters and threads have connections of their own.
+    folder = os.environ.get("WEBHOOK_TEST_FOLDER") or tempfile.mkdtemp(prefix="webhook-tests-")
+    DATABASES["default"]["NAME"] = str(Path(folder) / "db.sqlite3")
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(folder) / "test.sqlite3")}
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+Q_CLUSTER = {**Q_CLUSTER, "poll": 0.05, "log_level": "WARNING"}
+
+WEBHOOK_DELIVERY = {
+    **WEBHOOK_DELIVERY,
+    "RETRY_SCHEDULE": (1, 1, 1, 1, 1, 1, 1, 1, 1),
+    "RETRY_JITTER": 0.0,
+    "TIMEOUT_SECONDS": 2,
+    "MAX_TIMEOUT_SECONDS": 3,
+    "LEASE_MARGIN_SECONDS": 2,
+    "CONCURRENCY": 8,
+    "DRAIN_SECONDS": 5,
+}

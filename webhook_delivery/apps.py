@@ -1,0 +1,16 @@
+"""Introduces the app to Django, and finds each app's `webhooks.py`."""
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+
+class WebhookDeliveryConfig(AppConfig):
+    name = "webhook_delivery"
+    verbose_name = _("Webhook delivery")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from webhook_delivery import checks, provisioning  # noqa: F401
+
+        autodiscover_modules("webhooks")

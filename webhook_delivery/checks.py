@@ -1,0 +1,1 @@
+"""Refuses, at start-up, a configuration that cannot deliver."""

@@ -1,0 +1,96 @@
+"""What may be set in `settings.WEBHOOK_DELIVERY`: each name, its type, its default and its unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.conf import settings as django_settings
+
+MINUTE, HOUR = 60, 3600
+
+
+class Settings:
+    """Typed defaults, looked up live, so that `override_settings` just works."""
+
+    RETRY_SCHEDULE: Sequence[float] = (
+        5,
+        5 * MINUTE,
+        30 * MINUTE,
+        2 * HOUR,
+        5 * HOUR,
+        10 * HOUR,
+        14 * HOUR,
+        20 * HOUR,
+        24 * HOUR,
+    )
+    """Seconds to wait before each retry; ten attempts over 75 h 35 min, as the Standard Webhooks
+    specification 1.0.0 suggests. An endpoint's own schedule, or its event type's, comes first."""
+
+    RETRY_SCHEDULES: Mapping[str, Sequence[float]] = {}
+    """Schedules by event type or pattern, `{"order.*": [1, 10, 60]}`; the most exact one wins."""
+
+    RETRY_JITTER: float = 0.2
+    """Each wait is lengthened at random by up to this share; never shortened."""
+
+    RETRY_AFTER_CAP_SECONDS: float = 24 * HOUR
+    """The longest wait a receiver may ask for with `Retry-After`."""
+
+    RETRY_CLIENT_ERRORS: bool = False
+    """Whether 3xx and 4xx answers are retried like 5xx ones, instead of being dead at once."""
+
+    TIMEOUT_SECONDS: float = 15
+    """How long one attempt may take in all; an endpoint may set its own."""
+
+    MAX_TIMEOUT_SECONDS: float = 30
+    """The longest timeout an endpoint may set; a claim lasts this long and the margin."""
+
+    LEASE_MARGIN_SECONDS: float = 15
+    """How long a claim outlives the longest attempt, to record what was found."""
+
+    CONCURRENCY: int = 32
+    """Requests that one drain keeps in flight."""
+
+    DRAIN_SECONDS: float = 20
+    """How long one drain task runs before it hands over, so that other tasks get their turn."""
+
+    INLINE: bool = False
+    """Whether the first attempt is made in the publishing process, right after its commit."""
+
+    MAX_PAYLOAD_BYTES: int = 256 * 1024
+    """Larger bodies are refused at publish."""
+
+    ALLOW_HTTP: bool = False
+    """Whether endpoints may use plain `http://`. For development."""
+
+    ALLOWED_NETWORKS: Sequence[str] = ()
+    """Private networks that endpoints may live in, as CIDRs: `["10.1.0.0/16"]`."""
+
+    ALLOWED_PORTS: Sequence[int] = (80, 443)
+    """Ports that endpoints may use; an empty sequence allows every port."""
+
+    SECRET_KEYS: Sequence[str] = ()
+    """Fernet keys that seal secrets at rest, newest first. Derived from `SECRET_KEY` if empty."""
+
+    CLUSTER: str | None = None
+    """The django-q2 cluster that drains; the default cluster if none is named."""
+
+    SCHEDULES: bool = True
+    """Whether the recurring django-q2 schedules are created after `migrate`."""
+
+    HEALTH_SILENCE_SECONDS: float = 180
+    """How long nothing may have drained before `webhooks health` fails."""
+
+    HEALTH_LATE_SECONDS: float = 120
+    """How late the oldest due delivery may be before `webhooks health` fails."""
+
+    def __getattribute__(self, name: str) -> Any:
+        default = object.__getattribute__(self, name)
+        if not name.isupper():
+            return default
+        return getattr(django_settings, "WEBHOOK_DELIVERY", {}).get(name, default)
+
+
+settings = Settings()
+
+KNOWN = frozenset(name for name in vars(Settings) if name.isupper())

@@ -1,0 +1,185 @@
+"""Claim, attempt concurrently, settle in bulk, until nothing is due or the time is up."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from django.db import DatabaseError, InterfaceError, connections
+
+from webhook_delivery import endpoints, lifecycle
+from webhook_delivery.claims import Claim, Finding
+from webhook_delivery.conf import settings
+from webhook_delivery.dispatch import attempt
+from webhook_delivery.lifecycle import Settled
+from webhook_delivery.models import Delivery, Event
+from webhook_delivery.outcomes import Fault, Verdict
+from webhook_delivery.transport import Transport
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.05
+"""How long outcomes are gathered before they are settled together: what a kill can double."""
+GATHER_COUNT = 200
+LOOK_SECONDS = 0.1
+"""How often a waiting drain looks for what has become due."""
+
+
+@dataclass
+class Report:
+    """What a drain did, and what it left."""
+
+    delivered: int = 0
+    retried: int = 0
+    dead: int = 0
+    next_due: float | None = None
+    """Seconds until the next delivery falls due (negative: late); None if none waits."""
+
+    @property
+    def attempts(self) -> int:
+        return self.delivered + self.retried + self.dead
+
+    def count(self, settled: Settled) -> None:
+        match settled.decision.verdict:
+            case Verdict.DELIVERED:
+                self.delivered += 1
+            case Verdict.RETRY:
+                self.retried += 1
+            case Verdict.DEAD:
+                self.dead += 1
+
+
+def drain(
+    *,
+    using: str,
+    seconds: float,
+    wait: bool = False,
+    event: Event | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    heard: Callable[[Settled], None] = lambda settled: None,
+) -> Report:
+    """
+    Send what is due.
+
+    It begins nothing new after `seconds`, or when `stopped()`; with `wait` it stays for what falls
+    due before then; with `event` it sends only that event's deliveries. `heard` is told of each
+    finding once it is recorded.
+    """
+    run = _Run(using=using, event=event, heard=heard, ends=time.monotonic() + seconds)
+    try:
+        while not stopped() and (run.step() or (wait and run.await_due())):
+            pass
+        run.finish()
+    finally:
+        run.close()
+    return run.report
+
+
+@dataclass
+class _Run:
+    using: str
+    event: Event | None
+    heard: Callable[[Settled], None]
+    ends: float
+    report: Report = field(default_factory=Report)
+
+    def __post_init__(self) -> None:
+        self.flying: dict[int, Claim] = {}
+        self.landed: queue.SimpleQueue[Finding] = queue.SimpleQueue()
+        self.unsettled: list[Finding] = []
+        self.transport = Transport()
+        self.threads = ThreadPoolExecutor(settings.CONCURRENCY, "webhook-attempt")
+
+    def step(self) -> bool:
+        """Claim what there is room for, settle what has come back; False when there was nothing."""
+        if time.monotonic() < self.ends and not self.unsettled:
+            self._launch()
+        if not self.flying and not self.unsettled:
+            return False
+        self._settle(self._gather())
+        return True
+
+    def await_due(self) -> bool:
+        """Sleep until something may be due; False if nothing will be before the time is up."""
+        self.report.next_due = due = Delivery.objects.using(self.using).next_due()
+        left = self.ends - time.monotonic()
+        if due is None or due > left or left <= 0:
+            return False
+        time.sleep(min(max(due, 0.01), LOOK_SECONDS))
+        return True
+
+    def finish(self) -> None:
+        """Wait for what is in flight, no longer than its leases, and record it."""
+        self.ends = time.monotonic()
+        while self.step():
+            self._forget_ended()
+        self.report.next_due = Delivery.objects.using(self.using).next_due()
+
+    def close(self) -> None:
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.transport.close()
+
+    def _launch(self) -> None:
+        room = settings.CONCURRENCY - len(self.flying)
+        for claim in self._claim(room) if room > 0 else []:
+            self.flying[claim.delivery_id] = claim
+            self.threads.submit(self._fly, claim)
+
+    def _claim(self, room: int) -> list[Claim]:
+        """Claim more; a database that is away must not cost the findings still in flight."""
+        try:
+            return lifecycle.claim(room, using=self.using, event=self.event)
+        except (DatabaseError, InterfaceError):
+            if not self.flying:
+                raise
+            logger.exception("Nothing more could be claimed; recording what is in flight first")
+            connections[self.using].close()
+            return []
+
+    def _fly(self, claim: Claim) -> None:
+        self.landed.put(attempt(claim, self.transport))
+
+    def _gather(self) -> list[Finding]:
+        """The findings of a moment: wait for the first, then a little for more."""
+        found = self.unsettled
+        until = time.monotonic() + 1
+        while len(found) < len(self.flying) and len(found) < GATHER_COUNT:
+            try:
+                found.append(self.landed.get(timeout=max(0.0, until - time.monotonic())))
+            except queue.Empty:
+                break
+            until = min(until, time.monotonic() + GATHER_SECONDS)
+        return found
+
+    def _settle(self, findings: list[Finding]) -> None:
+        """Record them; if the database is away, keep them and send nothing more meanwhile."""
+        try:
+            settled = lifecycle.settle(findings, using=self.using) if findings else []
+            self._switch_off_gone(settled)
+        except (DatabaseError, InterfaceError):
+            logger.exception("%s findings could not be recorded; trying again", len(findings))
+            self.unsettled = [each for each in findings if not each.claim.ended()]
+            connections[self.using].close()
+            time.sleep(1)
+            return
+        self.unsettled = []
+        for finding in findings:
+            self.flying.pop(finding.claim.delivery_id, None)
+        for each in settled:
+            self.report.count(each)
+            self.heard(each)
+
+    def _switch_off_gone(self, settled: list[Settled]) -> None:
+        gone = {
+            s.finding.claim.endpoint_id for s in settled if s.finding.outcome.fault is Fault.GONE
+        }
+        for endpoint in gone:
+            endpoints.switch_off(endpoint, reason="410 Gone", using=self.using)
+
+    def _forget_ended(self) -> None:
+        """A claim whose lease has ended is somebody else's now."""
+        self.flying = {pk: claim for pk, claim in self.flying.items() if not claim.ended()}

@@ -1,0 +1,182 @@
+"""What is owed to whom, and each attempt to hand it over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery.models.endpoint import Endpoint
+from webhook_delivery.models.event import Event
+from webhook_delivery.outcomes import Fault, Verdict
+
+if TYPE_CHECKING:
+    from webhook_delivery.redelivery import Done
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def pending(self) -> Self:
+        return self.filter(state=Delivery.State.PENDING)
+
+    def sending(self) -> Self:
+        return self.filter(state=Delivery.State.SENDING)
+
+    def delivered(self) -> Self:
+        return self.filter(state=Delivery.State.DELIVERED)
+
+    def dead(self) -> Self:
+        return self.filter(state=Delivery.State.DEAD)
+
+    def discarded(self) -> Self:
+        return self.filter(state=Delivery.State.DISCARDED)
+
+    def held(self) -> Self:
+        return self.filter(state=Delivery.State.HELD)
+
+    def due(self) -> Self:
+        """Waiting, its time has come, and its endpoint is on."""
+        on = Endpoint.objects.using(self.db).on().values("pk")
+        return self.pending().filter(due_at__lte=Now(), endpoint__in=on)
+
+    def stuck(self) -> Self:
+        """Claimed by a worker whose lease has ended."""
+        return self.sending().filter(due_at__lte=Now())
+
+    def next_due(self) -> float | None:
+        """Seconds until the earliest falls due, negative if it is late; None if none waits."""
+        on = self.pending().filter(endpoint__in=Endpoint.objects.using(self.db).on().values("pk"))
+        first = on.order_by("due_at").values_list("due_at", Now()).first()
+        return None if first is None else float((first[0] - first[1]).total_seconds())
+
+    def unfinished(self) -> Self:
+        return self.exclude(state__in=Delivery.TERMINAL)
+
+    def for_endpoint(self, endpoint: Endpoint) -> Self:
+        return self.filter(endpoint=endpoint)
+
+    def since(self, moment: datetime) -> Self:
+        return self.filter(created_at__gte=moment)
+
+    def of_type(self, pattern: str) -> Self:
+        """Deliveries of one event type, or of all that `order.*` or `*` covers."""
+        if pattern == "*":
+            return self
+        if pattern.endswith(".*"):
+            return self.filter(event__event_type__startswith=pattern[:-1])
+        return self.filter(event__event_type=pattern)
+
+    def because(self, *faults: Fault | str) -> Self:
+        return self.filter(reason__in=faults)
+
+    def redeliver(self, *, by: Any = None, reason: str = "") -> Done:
+        """
+        Send these again with a fresh budget of attempts; only dead and delivered ones are.
+
+        `by` is the user who asks and `reason` why; both are kept. Returns what was done and left.
+        """
+        # The verb lives above the rows; a name instead of an import keeps imports pointing down.
+        verb = import_string("webhook_delivery.redelivery.redeliver")
+        done: Done = verb(self, by=by, reason=reason)
+        return done
+
+
+class Delivery(models.Model):
+    """One event owed to one endpoint. Only `lifecycle` changes its state."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", _("pending")
+        SENDING = "sending", _("sending")
+        DELIVERED = "delivered", _("delivered")
+        DEAD = "dead", _("dead")
+        DISCARDED = "discarded", _("discarded")
+        HELD = "held", _("held")
+
+    class Trigger(models.TextChoices):
+        SCHEDULE = "schedule", _("automatic")
+        REDELIVERY = "redelivery", _("redelivery")
+        TEST = "test", _("test")
+
+    TERMINAL = (State.DELIVERED, State.DEAD, State.DISCARDED)
+
+    event = models.ForeignKey(
+        Event, models.CASCADE, related_name="deliveries", db_index=False, verbose_name=_("event")
+    )
+    endpoint = models.ForeignKey(
+        Endpoint,
+        models.PROTECT,
+        related_name="deliveries",
+        db_index=False,
+        verbose_name=_("endpoint"),
+    )
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.PENDING)
+    due_at = models.DateTimeField(_("due"), null=True, blank=True)
+    """When to attempt next; while sending, when the claim's lease ends; else NULL."""
+    claim = models.UUIDField(_("claim"), null=True, blank=True)
+    """The token of the worker that is sending; a settle needs it."""
+    trigger = models.CharField(
+        _("trigger"), max_length=10, choices=Trigger, default=Trigger.SCHEDULE
+    )
+    attempts_made = models.PositiveIntegerField(_("attempts"), default=0)
+    attempts_forgiven = models.PositiveIntegerField(_("attempts forgiven"), default=0)
+    """How many attempts came before the last redelivery; they do not count against the budget."""
+    last_status = models.PositiveSmallIntegerField(_("last status"), null=True, blank=True)
+    reason = models.CharField(_("reason"), max_length=20, blank=True)
+    """The fault of the last attempt, as `outcomes.Fault` names it."""
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        permissions = [("redeliver_delivery", _("Can redeliver"))]
+        constraints = [
+            models.UniqueConstraint(fields=["event", "endpoint"], name="webhook_delivery_once")
+        ]
+        indexes = [
+            models.Index(fields=["state", "due_at"], name="webhook_delivery_due_idx"),
+            models.Index(fields=["endpoint", "state"], name="webhook_delivery_endpoint_idx"),
+            models.Index(fields=["created_at"], name="webhook_delivery_created_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return _("delivery %(pk)s") % {"pk": self.pk}
+
+    @property
+    def attempts_in_run(self) -> int:
+        """Attempts made since publishing, or since the last redelivery."""
+        return self.attempts_made - self.attempts_forgiven
+
+
+class Attempt(models.Model):
+    """One HTTP request for a delivery, as it ended. Rows are added, never changed."""
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts", db_index=False)
+    number = models.PositiveIntegerField(_("number"))
+    trigger = models.CharField(_("trigger"), max_length=10, choices=Delivery.Trigger)
+    started_at = models.DateTimeField(_("started"))
+    duration_ms = models.PositiveIntegerField(_("duration in ms"), null=True)
+    status = models.PositiveSmallIntegerField(_("status"), null=True)
+    fault = models.CharField(_("fault"), max_length=20, blank=True)
+    detail = models.CharField(_("detail"), max_length=200, blank=True)
+    excerpt = models.BinaryField(_("start of the answer"), blank=True)
+    verdict = models.CharField(
+        _("verdict"), max_length=10, choices=[(verdict, verdict) for verdict in Verdict]
+    )
+    next_due_at = models.DateTimeField(_("next attempt"), null=True)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["delivery", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "number"], name="webhook_attempt_once")
+        ]
+
+    def __str__(self) -> str:
+        return _("attempt %(number)s") % {"number": self.number}

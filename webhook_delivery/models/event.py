@@ -1,0 +1,51 @@
+"""Something that happened, with the bytes that tell it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+def new_event_id() -> uuid.UUID:
+    """Make a UUID version 7 (RFC 9562 §5.7): unguessable, and ordered by time for the index."""
+    when = time.time_ns() // 1_000_000 << 80
+    version, variant = 0x7 << 76, 0b10 << 62
+    return uuid.UUID(
+        int=when | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62)
+    )
+
+
+class Event(models.Model):
+    """Something that happened, with the bytes that tell it."""
+
+    id = models.UUIDField(primary_key=True, default=new_event_id, editable=False)
+    event_type = models.CharField(_("event type"), max_length=200)
+    tenant = models.CharField(_("tenant"), max_length=100, blank=True)
+    idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True, blank=True)  # noqa: DJ001 - NULL is never equal, so it may repeat
+    content_type = models.CharField(_("content type"), max_length=100, default="application/json")
+    body = models.BinaryField(_("body"))
+    source = models.CharField(_("source object"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("happened"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "idempotency_key"], name="webhook_event_idempotency"
+            )
+        ]
+        indexes = [models.Index(fields=["event_type", "created_at"], name="webhook_event_type")]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.webhook_id}"
+
+    @property
+    def webhook_id(self) -> str:
+        """The `webhook-id` every attempt carries."""
+        return f"evt_{self.pk.hex}"

@@ -1,0 +1,64 @@
+"""The rows that run and watch the rest: the doorbell, and what people did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class Doorbell(models.Model):
+    """The one row that says whether a drain is on its way, and when one last ran."""
+
+    ringing = models.BooleanField(default=False)
+    rung_at = models.DateTimeField(null=True)
+    alarm_at = models.DateTimeField(null=True)
+    drained_at = models.DateTimeField(null=True)
+    swept_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("doorbell")
+        verbose_name_plural = _("doorbells")
+
+    def __str__(self) -> str:
+        return "doorbell"
+
+
+class ConsoleAction(models.Model):
+    """What a person did, to how many deliveries, and why. Outlives the person."""
+
+    verb = models.CharField(_("action"), max_length=20)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    by_name = models.CharField(_("by"), max_length=200, blank=True)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    count = models.PositiveIntegerField(_("deliveries"))
+    deliveries = models.JSONField(_("delivery ids"), default=list)
+    """The first hundred."""
+    created_at = models.DateTimeField(_("when"), db_default=Now())
+
+    class Meta:
+        verbose_name = _("console action")
+        verbose_name_plural = _("console actions")
+
+    def __str__(self) -> str:
+        return f"{self.verb} × {self.count}"
+
+    @classmethod
+    def record(
+        cls, verb: str, ids: Iterable[int], *, by: Any, reason: str, using: str
+    ) -> ConsoleAction:
+        """Keep who did what to which deliveries; `by` is a user, a name, or None."""
+        ids = list(ids)
+        user = by if isinstance(by, models.Model) else None
+        return cls.objects.using(using).create(
+            verb=verb,
+            by_id=user and user.pk,
+            by_name=str(by or ""),
+            reason=reason,
+            count=len(ids),
+            deliveries=ids[:100],
+        )

@@ -1,0 +1,43 @@
+"""Turns anything into the exact body bytes that will be signed and sent, once."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+from webhook_delivery.conf import settings
+
+JSON = "application/json"
+
+
+class PayloadNotSerializable(TypeError):
+    """A payload must be bytes, or what Django's JSON encoder can write, and not too large."""
+
+
+def body_of(event_type: str, payload: Any, *, at: datetime) -> bytes:
+    """
+    Return the bytes to send: `bytes` as they are, anything else in the Standard Webhooks envelope.
+
+    The envelope is `{"type": …, "timestamp": …, "data": payload}`, in ASCII, without NaN.
+    Raises PayloadNotSerializable, before any SQL, so that the caller's transaction stays usable.
+    """
+    body = payload if isinstance(payload, bytes) else _envelope(event_type, payload, at)
+    if len(body) > settings.MAX_PAYLOAD_BYTES:
+        raise PayloadNotSerializable(
+            f"The payload of {event_type} has {len(body)} bytes; "
+            f"MAX_PAYLOAD_BYTES allows {settings.MAX_PAYLOAD_BYTES}."
+        )
+    return body
+
+
+def _envelope(event_type: str, payload: Any, at: datetime) -> bytes:
+    envelope = {"type": event_type, "timestamp": at, "data": payload}
+    try:
+        return json.dumps(
+            envelope, cls=DjangoJSONEncoder, allow_nan=False, separators=(",", ":")
+        ).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PayloadNotSerializable(f"The payload of {event_type}: {error}") from error

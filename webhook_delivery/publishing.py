@@ -1,0 +1,120 @@
+"""Writes one event and its deliveries in the caller's transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, router, transaction
+from django.utils import timezone
+
+from webhook_delivery import lifecycle, scheduling
+from webhook_delivery.conf import settings
+from webhook_delivery.drain import drain
+from webhook_delivery.models import Endpoint, Event
+from webhook_delivery.payloads import JSON, body_of
+
+EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+class InvalidEventType(ValueError):
+    """An event type is words of letters, digits, `_` and `-`, joined by dots: `order.created`."""
+
+
+def publish(
+    event_type: str,
+    payload: Any = None,
+    *,
+    tenant: str = "",
+    idempotency_key: str | None = None,
+    content_type: str = JSON,
+    source: str = "",
+    inline: bool | None = None,
+    using: str | None = None,
+) -> Event:
+    """
+    Say that something happened: one delivery for each endpoint subscribed to it.
+
+    The event commits or rolls back with the caller's transaction; outside one, it has its own.
+    Nothing is sent before the commit, and no network is touched.
+
+    event_type: dotted words, `order.created`.
+    payload: anything Django's JSON encoder can write; bytes are sent as they are.
+    tenant: whose event it is; only endpoints of the same tenant receive it.
+    idempotency_key: with a key (and tenant) that was used before, that event is returned and
+        nothing is written.
+    content_type: of a payload given as bytes.
+    inline: make the first attempt in this process, right after the commit; default: `INLINE`.
+    using: the database; default: where the router writes events.
+
+    Raises InvalidEventType and PayloadNotSerializable, before any SQL.
+    """
+    event = _event(
+        event_type,
+        payload,
+        tenant=tenant,
+        idempotency_key=idempotency_key,
+        content_type=content_type,
+        source=source,
+    )
+    using = using or router.db_for_write(Event)
+    inline = settings.INLINE if inline is None else inline
+    return (
+        _publish_once(event, using, inline) if idempotency_key else _publish(event, using, inline)
+    )
+
+
+def publish_if_heard(
+    event_type: str, payload: Callable[[], Any], *, source: str, using: str
+) -> Event | None:
+    """Publish a model's change, unless nobody is subscribed: then it costs one query."""
+    endpoints = list(Endpoint.objects.using(using).subscribed_to(event_type))
+    if not endpoints:
+        return None
+    event = _event(event_type, payload(), source=source)
+    return _write(event, endpoints, using, settings.INLINE)
+
+
+def _event(event_type: str, payload: Any, **fields: Any) -> Event:
+    """Build the row, body and all; whatever is wrong with it shows here, before any SQL."""
+    if not EVENT_TYPE.fullmatch(event_type) or len(event_type) > 200:
+        raise InvalidEventType(f"{event_type!r}: {InvalidEventType.__doc__}")
+    now = timezone.now()
+    body = body_of(event_type, payload, at=now)
+    return Event(event_type=event_type, body=body, created_at=now, **fields)
+
+
+def _publish_once(event: Event, using: str, inline: bool) -> Event:
+    """The unique constraint decides between two that publish the same key at once."""
+    same = Event.objects.using(using).filter(
+        tenant=event.tenant, idempotency_key=event.idempotency_key
+    )
+    if published := same.first():
+        return published
+    try:
+        with transaction.atomic(using=using):
+            return _publish(event, using, inline)
+    except IntegrityError:
+        return same.get()
+
+
+def _publish(event: Event, using: str, inline: bool) -> Event:
+    heard_by = Endpoint.objects.using(using).subscribed_to(event.event_type, tenant=event.tenant)
+    return _write(event, heard_by, using, inline)
+
+
+def _write(event: Event, endpoints: Iterable[Endpoint], using: str, inline: bool) -> Event:
+    with transaction.atomic(using=using, savepoint=False):
+        event.save(using=using, force_insert=True)
+        lifecycle.owe(event, endpoints, using=using)
+        if inline:
+            transaction.on_commit(partial(_attempt_now, event, using), using=using, robust=True)
+        scheduling.ring_on_commit(using=using)
+    return event
+
+
+def _attempt_now(event: Event, using: str) -> None:
+    """The first attempt, here and now; what it cannot deliver stays due for a retry."""
+    drain(using=using, event=event, seconds=settings.TIMEOUT_SECONDS)

@@ -1,0 +1,188 @@
+"""The only module that knows django-q2: the doorbell, the alarm, and the recurring schedules."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connections, router, transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+from django_q.brokers import Broker, get_broker
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+from django_q.models import Schedule
+from django_q.tasks import async_task
+
+from webhook_delivery.claims import lease_seconds
+from webhook_delivery.conf import settings
+from webhook_delivery.models import Doorbell
+
+logger = logging.getLogger(__name__)
+
+DRAIN = "webhook_delivery.tasks.drain"
+SCHEDULES = {"webhook_delivery sweep": "webhook_delivery.tasks.sweep"}
+"""Names and functions of the recurring schedules; each runs every minute."""
+
+STALE = timedelta(seconds=5)
+"""A doorbell that has rung this long unanswered may be rung again: its task may be lost."""
+HANDOVER_SECONDS = 90
+"""What falls due sooner than the scheduler surely ticks (30 s) and sweeps (60 s) needs a drain."""
+
+
+@dataclass(frozen=True)
+class _Ring:
+    """Rings once its transaction has committed; equal rings are one."""
+
+    using: str
+
+    def __call__(self) -> None:
+        ring(using=self.using)
+
+
+def ring_on_commit(*, using: str) -> None:
+    """Ring the doorbell when the transaction commits, once, and without ever hurting the caller."""
+    if not _will_ring(using):
+        transaction.on_commit(_Ring(using), using=using, robust=True)
+
+
+def _will_ring(using: str) -> bool:
+    """Whether a ring is registered that is undone only together with the current savepoints."""
+    connection = connections[using]
+    current = set(connection.savepoint_ids)
+    return any(
+        callback == _Ring(using) and set(savepoints) <= current
+        for savepoints, callback, *_ in connection.run_on_commit
+    )
+
+
+def ring(*, using: str) -> bool:
+    """
+    Say that something may be due. Returns whether this ring woke a drain.
+
+    A compare-and-set: while a drain is already on its way, nothing is queued. The drain clears the
+    row before its first claim, so it sees whatever was committed before this was called.
+    """
+    quiet = Q(ringing=False) | Q(rung_at=None) | Q(rung_at__lt=Now() - STALE)
+    won = Doorbell.objects.using(using).filter(quiet, pk=1).update(ringing=True, rung_at=Now())
+    if won:
+        wake()
+    return bool(won)
+
+
+def answer(*, using: str) -> None:
+    """Say that a drain has begun: the next commit must ring again."""
+    doorbells = Doorbell.objects.using(using)
+    if not doorbells.filter(pk=1).update(ringing=False, drained_at=Now()):
+        doorbells.get_or_create(pk=1)
+
+
+def wake(broker: Broker | None = None) -> None:
+    """Queue one drain; a broker that fails is logged, and the sweep repairs the loss."""
+    try:
+        if _orm_alias() is None:
+            _enqueue(broker)
+        else:
+            # Inside a transaction the ORM broker leaves the caller's connection open.
+            with transaction.atomic(using=_orm_alias()):
+                _enqueue(broker)
+    except Exception:
+        logger.exception("The broker took no task; the next sweep will find what is due")
+
+
+def _enqueue(broker: Broker | None) -> None:
+    options = {**task_options(), "broker": broker or get_broker(settings.CLUSTER)}
+    async_task(DRAIN, q_options=options)
+
+
+def task_options() -> dict[str, Any]:
+    """How our tasks run: no result kept, never repeated, ended by django-q2 if they hang."""
+    ends = budget() + lease_seconds() + 5
+    return {"save": False, "ack_failure": True, "timeout": int(ends), "group": "webhook_delivery"}
+
+
+def budget() -> float:
+    """How many seconds a drain may begin new work, so that it ends before django-q2 repeats it."""
+    limits = [limit - lease_seconds() - 10 for limit in (Conf.RETRY, Conf.TIMEOUT) if limit]
+    return float(max(1.0, min(settings.DRAIN_SECONDS, *limits)))
+
+
+def arm(seconds: float, *, using: str) -> None:
+    """See to it that a drain runs when something falls due in so many seconds."""
+    if Conf.SYNC:
+        return
+    if _orm_alias() is None:
+        if seconds <= HANDOVER_SECONDS:
+            wake()
+    elif _sooner(seconds, using):
+        wake(_Later(seconds))
+
+
+def _sooner(seconds: float, using: str) -> bool:
+    """Remember the alarm, unless one is armed that goes off before."""
+    at = Now() + timedelta(seconds=seconds)
+    later = Q(alarm_at=None) | Q(alarm_at__gt=at) | Q(alarm_at__lt=Now())
+    return bool(Doorbell.objects.using(using).filter(later, pk=1).update(alarm_at=at))
+
+
+class _Later(ORM):  # type: ignore[misc] # django-q2 is untyped
+    """An ORM broker whose task may not be taken before its time: `lock` means just that."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(list_key=settings.CLUSTER or Conf.CLUSTER_NAME)
+        self.at: datetime = timezone.now() + timedelta(seconds=max(0.0, seconds))
+
+    def enqueue(self, task: str) -> int:
+        queued = self.get_connection().create(key=self.list_key, payload=task, lock=self.at)
+        return int(queued.pk)
+
+
+def _orm_alias() -> str | None:
+    """The database of django-q2's ORM broker, or None if another broker is configured."""
+    other = Conf.BROKER_CLASS or Conf.IRON_MQ or isinstance(Conf.SQS, dict)
+    return None if other else Conf.ORM
+
+
+def ensure_schedules(*, using: str | None = None) -> list[str]:
+    """
+    Create the recurring schedules that are missing, and drop what was created twice.
+
+    Returns the names it had to mend. What a person changed (when, how often, where) stays.
+    """
+    alias = using or router.db_for_write(Schedule)
+    if not settings.SCHEDULES or alias != router.db_for_write(Schedule):
+        return []
+    if Schedule._meta.db_table not in connections[alias].introspection.table_names():
+        return []
+    with transaction.atomic(using=alias):
+        return [name for name, task in SCHEDULES.items() if _mend(name, task, alias)]
+
+
+def _mend(name: str, task: str, alias: str) -> bool:
+    rows = Schedule.objects.using(alias).filter(name=name).order_by("pk")
+    first = rows.first()
+    if first is None:
+        rows.create(
+            name=name,
+            func=task,
+            schedule_type=Schedule.MINUTES,
+            minutes=1,
+            repeats=-1,
+            kwargs=repr({"q_options": task_options()}),
+            cluster=settings.CLUSTER,
+        )
+        return True
+    doubled, _ = rows.exclude(pk=first.pk).delete()
+    renamed = rows.filter(pk=first.pk).exclude(func=task).update(func=task)
+    return bool(doubled or renamed)
+
+
+def schedules_missing() -> list[str]:
+    """The names of recurring schedules that do not run: absent, or switched off."""
+    if not settings.SCHEDULES:
+        return []
+    running = set(Schedule.objects.exclude(repeats=0).values_list("name", flat=True))
+    return [name for name in SCHEDULES if name not in running]

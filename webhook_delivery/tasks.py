@@ -1,0 +1,49 @@
+"""What django-q2 calls. The tasks take no arguments, hold no state, and never raise."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+
+from django.db import router
+from django.db.models.functions import Now
+
+from webhook_delivery import endpoints, lifecycle, scheduling
+from webhook_delivery.drain import drain as send_due
+from webhook_delivery.models import Delivery, Doorbell
+
+logger = logging.getLogger(__name__)
+
+
+def never_raises(task: Callable[[], None]) -> Callable[[], None]:
+    """A task that raises would be repeated for ever; the rows say what is left to do anyway."""
+
+    @functools.wraps(task)
+    def guarded() -> None:
+        try:
+            task()
+        except Exception:
+            logger.exception("%s failed; the next one goes on with what is due", task.__name__)
+
+    return guarded
+
+
+@never_raises
+def drain() -> None:
+    """Send what is due, and see to it that somebody sends what falls due later."""
+    using = router.db_for_write(Delivery)
+    scheduling.answer(using=using)
+    lifecycle.rescue(using=using)
+    report = send_due(using=using, seconds=scheduling.budget(), wait=True)
+    if report.next_due is not None:
+        scheduling.arm(report.next_due, using=using)
+
+
+@never_raises
+def sweep() -> None:
+    """The safety net, every minute: whatever was forgotten is found here."""
+    using = router.db_for_write(Delivery)
+    Doorbell.objects.using(using).update(swept_at=Now())
+    endpoints.hold_strays(using=using)
+    drain()

@@ -1,0 +1,74 @@
+"""What a person may enter for an endpoint: its URL and its retry schedule (pure)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery.addresses import allowed
+from webhook_delivery.conf import settings
+
+LONGEST_URL = 2048
+PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def validate_url(url: str) -> None:
+    """Raise ValidationError for a URL that nothing is sent to; asked at save and at each send."""
+    if len(url) > LONGEST_URL or not PRINTABLE_ASCII.fullmatch(url):
+        raise ValidationError(
+            _("Use at most %(longest)s characters of printable ASCII, without blanks."),
+            params={"longest": LONGEST_URL},
+        )
+    parts = _split(url)
+    _validate_scheme(parts)
+    _validate_authority(parts)
+    _validate_literal(parts.hostname or "")
+
+
+def validate_schedule(schedule: Any) -> None:
+    """Raise ValidationError unless it is a list of at most 100 waits of 0 to 604 800 seconds."""
+    numbers = isinstance(schedule, list) and all(
+        isinstance(wait, int | float) and not isinstance(wait, bool) and 0 <= wait <= 604_800
+        for wait in schedule
+    )
+    if not numbers or len(schedule) > 100:
+        raise ValidationError(_("Use a list of seconds, each between 0 and 604 800: [5, 60, 600]."))
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it raises for a port that is none
+    except ValueError as error:
+        raise ValidationError(_("This is not a URL: %(error)s"), params={"error": error}) from error
+    return parts
+
+
+def _validate_scheme(parts: SplitResult) -> None:
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValidationError(_("Use a complete https:// address."))
+    if parts.scheme == "http" and not settings.ALLOW_HTTP:
+        raise ValidationError(_("Use https://, or set ALLOW_HTTP to permit plain http://."))
+
+
+def _validate_authority(parts: SplitResult) -> None:
+    if "@" in parts.netloc or "\\" in parts.netloc or parts.fragment:
+        raise ValidationError(_("Leave out user names, passwords and fragments."))
+    port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+    if settings.ALLOWED_PORTS and port not in settings.ALLOWED_PORTS:
+        raise ValidationError(_("Port %(port)s is not among ALLOWED_PORTS."), params={"port": port})
+
+
+def _validate_literal(host: str) -> None:
+    """Names are checked when they are resolved, at every attempt; literals can be checked now."""
+    try:
+        fine = allowed(host, opened=settings.ALLOWED_NETWORKS)
+    except ValueError:
+        return
+    if not fine:
+        raise ValidationError(_("This address is not public; ALLOWED_NETWORKS can open it."))

@@ -1,0 +1,3 @@
+"""The version, where code below the package's front page can read it."""
+
+__version__ = "0.1.0"
