@@ -37,6 +37,8 @@ class Received:
     headers: Mapping[str, str]
     body: bytes
     at: float
+    port: int
+    """The sender's port: equal for requests on one connection."""
     status: int
     verified: bool | None
     """What `standardwebhooks` says of the signature; None if no secret was given for the path."""
@@ -48,6 +50,11 @@ class Received:
     def as_json(self) -> str:
         body = base64.b64encode(self.body).decode()
         return json.dumps({**vars(self), "headers": dict(self.headers), "body": body})
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        fields = json.loads(line)
+        return cls(**{**fields, "body": base64.b64decode(fields["body"])})
 
 
 class Receiver:
@@ -83,18 +90,25 @@ class Receiver:
         )
         return self
 
+    def follow(self, script: str) -> None:
+        """Put another script, `PATH=503,503,200`, in the place of what a path still had."""
+        path, _, statuses = script.partition("=")
+        with self.arrived:
+            self._scripts[path].clear()
+            self.replies(*map(int, statuses.split(",")), path=path)
+
     def wait_for(self, count: int, *, seconds: float = 10) -> list[Received]:
         """Wait until so many requests have come in all, and return them."""
         with self.arrived:
             self.arrived.wait_for(lambda: len(self.received) >= count, timeout=seconds)
             return list(self.received)
 
-    def _take(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def _take(self, path: str, headers: Mapping[str, str], body: bytes, port: int) -> Reply:
         with self.arrived:
             script = self._scripts[path]
             reply = script.popleft() if script else Reply(200)
             verified = self._verify(path, headers, body)
-            got = Received(path, headers, body, time.time(), reply.status, verified)
+            got = Received(path, headers, body, time.time(), port, reply.status, verified)
             self.received.append(got)
             self.arrived.notify_all()
         if self._heard:
@@ -126,7 +140,7 @@ def _handler_for(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = receiver._take(self.path, headers, body)
+            reply = receiver._take(self.path, headers, body, self.client_address[1])
             if reply.status == SILENCE:
                 self.close_connection = True
                 return
@@ -136,26 +150,40 @@ def _handler_for(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(reply.body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:
             pass
 
     return Handler
 
 
+_reporting = threading.Lock()
+
+
+def _report(line: str) -> None:
+    """Print one line at a time: requests come in concurrently."""
+    with _reporting:
+        print(line, flush=True)
+
+
 def main() -> None:
-    """Run as a process: one line of JSON for each request, until standard input is closed."""
+    """
+    Run as a process: a line of JSON for each request, until standard input is closed.
+
+    A line on standard input is another script for a path, and is answered when it holds.
+    """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--secret", action="append", default=[], metavar="PATH=SECRET")
-    parser.add_argument("--script", action="append", default=[], metavar="PATH=503,503,200")
+    parser.add_argument("--script", action="append", default=[], metavar="PATH=503,0,200")
     options = parser.parse_args()
-    with Receiver(port=options.port, heard=lambda got: print(got.as_json(), flush=True)) as it:
+    with Receiver(port=options.port, heard=lambda got: _report(got.as_json())) as it:
         it.secrets.update(pair.split("=", 1) for pair in options.secret)
-        for pair in options.script:
-            path, _, statuses = pair.partition("=")
-            it.replies(*map(int, statuses.split(",")), path=path)
-        print(json.dumps({"listening": it.url("")}), flush=True)
-        sys.stdin.read()
+        for script in options.script:
+            it.follow(script)
+        _report(json.dumps({"listening": it.url("")}))
+        for line in sys.stdin:
+            it.follow(line.strip())
+            _report(json.dumps({"following": line.strip()}))
 
 
 if __name__ == "__main__":

@@ -88,6 +88,9 @@ WEBHOOK_DELIVERY: dict[str, Any] = {
     "ALLOWED_NETWORKS": ["127.0.0.0/8"],
     "ALLOWED_PORTS": [],
 }
+if os.environ.get("WEBHOOK_DEMO") == "1":
+    # Nobody wants to watch a demo for three days.
+    WEBHOOK_DELIVERY |= {"RETRY_SCHEDULE": (1, 2, 3), "TIMEOUT_SECONDS": 2, "DRAIN_SECONDS": 5}
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"

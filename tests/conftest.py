@@ -10,8 +10,8 @@ from django.db.models import F
 
 from example_project.receiver import Receiver
 from webhook_delivery import drain as draining
-from webhook_delivery import lifecycle, signing
-from webhook_delivery.models import Delivery, Doorbell, Endpoint, Secret
+from webhook_delivery import lifecycle
+from webhook_delivery.models import Delivery, Endpoint, Secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -54,15 +54,3 @@ def make_due() -> None:
 def end_leases() -> None:
     """Let the lease of every claim have ended."""
     Delivery.objects.sending().update(due_at=F("due_at") - timedelta(days=30))
-
-
-@pytest.fixture(autouse=True)
-def doorbell(request: pytest.FixtureRequest) -> None:
-    """The row that `migrate` provides; a test may have flushed it."""
-    if {"db", "transactional_db"} & set(request.fixturenames) or request.node.get_closest_marker(
-        "django_db"
-    ):
-        request.getfixturevalue(
-            "transactional_db" if "transactional_db" in request.fixturenames else "db"
-        )
-        Doorbell.objects.get_or_create(pk=1)

@@ -1,4 +1,4 @@
-"""The example shop, as tests want it: a database of its own, quick retries, and Redis on request."""
+"""The example shop, as tests want it: a database of its own, and quick retries."""
 
 import os
 import tempfile
@@ -9,7 +9,12 @@ from example_project.settings import DATABASES, INSTALLED_APPS, Q_CLUSTER, WEBHO
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.library"]
 
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+pinned = os.environ.get("WEBHOOK_TEST_DATABASE")
+"""The name of a running test's database, for the processes it starts."""
+
+if pinned:
+    DATABASES["default"]["NAME"] = pinned
+elif DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, not memory: clusters and threads have connections of their own.
     folder = os.environ.get("WEBHOOK_TEST_FOLDER") or tempfile.mkdtemp(prefix="webhook-tests-")
     DATABASES["default"]["NAME"] = str(Path(folder) / "db.sqlite3")
@@ -18,6 +23,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 Q_CLUSTER = {**Q_CLUSTER, "poll": 0.05, "log_level": "WARNING"}
+if pinned and "REDIS_URL" in os.environ:
+    Q_CLUSTER["name"] = f"shop {pinned}"  # test runs beside this one share the Redis server
 
 WEBHOOK_DELIVERY = {
     **WEBHOOK_DELIVERY,

@@ -3,8 +3,8 @@
 import pytest
 
 from example_project.shop.models import Order
-from webhook_delivery.models import Delivery
 from tests.conftest import make_due
+from webhook_delivery.models import Delivery
 
 
 @pytest.mark.django_db(transaction=True)

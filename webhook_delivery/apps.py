@@ -1,6 +1,7 @@
 """Introduces the app to Django, and finds each app's `webhooks.py`."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
@@ -11,6 +12,8 @@ class WebhookDeliveryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        if not apps.is_installed("django_q"):
+            raise ImproperlyConfigured("webhook_delivery needs 'django_q' in INSTALLED_APPS.")
         from webhook_delivery import checks, provisioning  # noqa: F401
 
         autodiscover_modules("webhooks")

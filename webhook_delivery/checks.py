@@ -1,1 +1,149 @@
-"""Refuses, at start-up, a configuration that cannot deliver."""
+"""Refuses, at start-up, a configuration that cannot deliver; each message says what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ValidationError
+from django.db import router
+
+from webhook_delivery import scheduling
+from webhook_delivery.conf import KNOWN, Settings, settings
+from webhook_delivery.models import Delivery
+from webhook_delivery.validation import validate_schedule
+
+
+@register("webhook_delivery")
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Names, types and values in `WEBHOOK_DELIVERY`."""
+    return [*_names(), *_types()] or [*_schedules(), *_networks(), *_keys()]
+
+
+@register("webhook_delivery")
+def check_engine(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What django-q2 is told, and what that does to a drain."""
+    return [] if list(_types()) else [*_engine_errors(), *_engine_warnings()]
+
+
+@register("webhook_delivery")
+def check_databases(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Connection settings with which workers fail one another."""
+    alias = router.db_for_write(Delivery)
+    return list(_database(alias, django_settings.DATABASES[alias]))
+
+
+def _configured() -> dict[str, Any]:
+    return dict(getattr(django_settings, "WEBHOOK_DELIVERY", {}))
+
+
+def _names() -> Iterator[CheckMessage]:
+    for name in sorted(set(_configured()) - KNOWN):
+        yield Error(
+            f"WEBHOOK_DELIVERY has no setting {name!r}.",
+            hint=f"It knows {', '.join(sorted(KNOWN))}.",
+            id="webhook_delivery.E001",
+        )
+
+
+def _types() -> Iterator[CheckMessage]:
+    for name, value in _configured().items():
+        if name in KNOWN and not _fits(value, vars(Settings)[name]):
+            yield Error(
+                f"WEBHOOK_DELIVERY[{name!r}] is {value!r}.",
+                hint=f"It should look like its default, {vars(Settings)[name]!r}.",
+                id="webhook_delivery.E002",
+            )
+
+
+def _fits(value: Any, default: Any) -> bool:
+    match default:
+        case bool():
+            return isinstance(value, bool)
+        case int() | float():
+            return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        case tuple():
+            return isinstance(value, list | tuple)
+        case dict():
+            return isinstance(value, dict)
+    return value is None or isinstance(value, str)
+
+
+def _schedules() -> Iterator[CheckMessage]:
+    for schedule in [settings.RETRY_SCHEDULE, *settings.RETRY_SCHEDULES.values()]:
+        try:
+            validate_schedule(list(schedule))
+        except (ValidationError, TypeError):
+            yield Error(
+                f"{schedule!r} is no retry schedule.",
+                hint="Use a list of seconds, each between 0 and 604 800.",
+                id="webhook_delivery.E003",
+            )
+
+
+def _networks() -> Iterator[CheckMessage]:
+    for network in settings.ALLOWED_NETWORKS:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            yield Error(
+                f"ALLOWED_NETWORKS: {error}.",
+                hint="Use CIDRs such as 10.1.0.0/16.",
+                id="webhook_delivery.E004",
+            )
+
+
+def _keys() -> Iterator[CheckMessage]:
+    for key in settings.SECRET_KEYS:
+        try:
+            Fernet(key)
+        except (ValueError, TypeError):
+            yield Error(
+                "One of SECRET_KEYS is not a Fernet key.",
+                hint="Make one with cryptography.fernet.Fernet.generate_key().",
+                id="webhook_delivery.E005",
+            )
+    if not settings.SECRET_KEYS and not django_settings.DEBUG:
+        yield checks.Warning(
+            "Signing secrets are sealed with a key derived from SECRET_KEY.",
+            hint="Set SECRET_KEYS, so that a new SECRET_KEY does not make them unreadable.",
+            id="webhook_delivery.W001",
+        )
+
+
+def _engine_errors() -> Iterator[CheckMessage]:
+    needed = scheduling.task_options()["timeout"]
+    if needed >= scheduling.retry_seconds():
+        yield Error(
+            f"A drain may take {needed} s, but django-q2 repeats tasks after "
+            f"{scheduling.retry_seconds()} s.",
+            hint="Raise Q_CLUSTER['retry'], or lower MAX_TIMEOUT_SECONDS.",
+            id="webhook_delivery.E006",
+        )
+
+
+def _engine_warnings() -> Iterator[CheckMessage]:
+    for code, seen, hint in scheduling.oddities():
+        yield checks.Warning(seen, hint=hint, id=f"webhook_delivery.{code}")
+
+
+def _database(alias: str, options: dict[str, Any]) -> Iterator[CheckMessage]:
+    engine, extra = options["ENGINE"], options.get("OPTIONS") or {}
+    if engine.endswith("sqlite3") and extra.get("transaction_mode") != "IMMEDIATE":
+        yield checks.Warning(
+            f"SQLite database {alias!r} will say “database is locked” when workers write.",
+            hint="Set OPTIONS: transaction_mode IMMEDIATE, and init_command for WAL; see README.",
+            id="webhook_delivery.W002",
+        )
+    if extra.get("pool"):
+        yield checks.Warning(
+            f"Database {alias!r} uses a connection pool, which does not survive django-q2's fork.",
+            hint="Remove OPTIONS['pool'] in the settings that qcluster runs with.",
+            id="webhook_delivery.W003",
+        )

@@ -36,14 +36,20 @@ CHUNK = 500
 """How many rows one statement changes at most, so that no lock is held for long."""
 
 
-def owe(event: Event, endpoints: Iterable[Endpoint], *, using: str) -> None:
+def owe(
+    event: Event,
+    endpoints: Iterable[Endpoint],
+    *,
+    using: str,
+    trigger: str = Delivery.Trigger.SCHEDULE,
+) -> None:
     """Write one delivery of the event for each endpoint: due now if it is on, held if paused."""
     on, paused = Endpoint.State.ON.value, Endpoint.State.PAUSED.value
     born = {on: (State.PENDING, Now()), paused: (State.HELD, None)}
     owed = [(endpoint, *born[endpoint.state]) for endpoint in endpoints if endpoint.state in born]
     Delivery.objects.using(using).bulk_create(
         [
-            Delivery(event=event, endpoint=endpoint, state=state, due_at=due)
+            Delivery(event=event, endpoint=endpoint, state=state, due_at=due, trigger=trigger)
             for endpoint, state, due in owed
         ],
         batch_size=CHUNK,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, router, transaction
@@ -13,7 +12,7 @@ from django.utils import timezone
 from webhook_delivery import lifecycle, scheduling
 from webhook_delivery.conf import settings
 from webhook_delivery.drain import drain
-from webhook_delivery.models import Endpoint, Event
+from webhook_delivery.models import Delivery, Endpoint, Event
 from webhook_delivery.payloads import JSON, body_of
 
 EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
@@ -77,6 +76,18 @@ def publish_if_heard(
     return _write(event, endpoints, using, settings.INLINE)
 
 
+def publish_test(endpoint: Endpoint, *, using: str | None = None) -> Event:
+    """Publish a `webhook.test` event to this endpoint alone, whatever it is subscribed to."""
+    using = using or router.db_for_write(Event)
+    event = _event("webhook.test", {"message": "A test, sent by an operator."})
+    event.tenant = endpoint.tenant
+    with transaction.atomic(using=using, savepoint=False):
+        event.save(using=using, force_insert=True)
+        lifecycle.owe(event, [endpoint], using=using, trigger=Delivery.Trigger.TEST)
+        scheduling.ring_on_commit(using=using)
+    return event
+
+
 def _event(event_type: str, payload: Any, **fields: Any) -> Event:
     """Build the row, body and all; whatever is wrong with it shows here, before any SQL."""
     if not EVENT_TYPE.fullmatch(event_type) or len(event_type) > 200:
@@ -110,7 +121,7 @@ def _write(event: Event, endpoints: Iterable[Endpoint], using: str, inline: bool
         event.save(using=using, force_insert=True)
         lifecycle.owe(event, endpoints, using=using)
         if inline:
-            transaction.on_commit(partial(_attempt_now, event, using), using=using, robust=True)
+            transaction.on_commit(lambda: _attempt_now(event, using), using=using, robust=True)
         scheduling.ring_on_commit(using=using)
     return event
 

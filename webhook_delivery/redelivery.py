@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhook_delivery import lifecycle, scheduling
-from webhook_delivery.models import ConsoleAction, DeliveryQuerySet
+from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,74 @@ def restore(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -
     return _act("restore", lifecycle.restore, deliveries, by, reason)
 
 
+def obstacle(delivery: Delivery) -> str:
+    """Say why a delivery could not be redelivered now; empty if it could."""
+    if delivery.state not in lifecycle.REDELIVERABLE:
+        return _("It is %(state)s; only what is dead or delivered can be redelivered.") % {
+            "state": delivery.get_state_display()
+        }
+    if delivery.endpoint.state != Endpoint.State.ON:
+        return _("%(endpoint)s is %(state)s; switch it on to redeliver.") % {
+            "endpoint": delivery.endpoint,
+            "state": delivery.endpoint.get_state_display(),
+        }
+    return ""
+
+
 def message_of_redelivery(done: Done) -> str:
-    """Say what a redelivery did, in words for the operator."""
-    if not done.count:
-        return _(
-            "Nothing was redelivered: only what is dead or delivered can be, "
-            "and only to an endpoint that is on."
-        )
-    return ngettext(
+    """Say what a redelivery did, and why it left what it left, in words for the operator."""
+    sent = ngettext(
         "%(count)s delivery will be sent again.",
         "%(count)s deliveries will be sent again.",
         done.count,
-    ) % {"count": done.count}
+    )
+    left = ngettext(
+        "%(left)s was left: only what is dead or delivered can be, to an endpoint that is on.",
+        "%(left)s were left: only what is dead or delivered can be, to an endpoint that is on.",
+        done.left,
+    )
+    nothing = _(
+        "Nothing was redelivered: only what is dead or delivered can be, "
+        "and only to an endpoint that is on."
+    )
+    return _message(done, sent, left, nothing)
+
+
+def message_of_discarding(done: Done) -> str:
+    """Say what a discard did, in words for the operator."""
+    changed = ngettext(
+        "%(count)s dead letter was discarded; until retention it can be restored.",
+        "%(count)s dead letters were discarded; until retention they can be restored.",
+        done.count,
+    )
+    left = ngettext(
+        "%(left)s was left: only what is dead can be discarded.",
+        "%(left)s were left: only what is dead can be discarded.",
+        done.left,
+    )
+    return _message(done, changed, left, _("Nothing was discarded: only what is dead can be."))
+
+
+def message_of_restoring(done: Done) -> str:
+    """Say what a restore did, in words for the operator."""
+    changed = ngettext(
+        "%(count)s discarded delivery was restored; it is a dead letter again.",
+        "%(count)s discarded deliveries were restored; they are dead letters again.",
+        done.count,
+    )
+    left = ngettext(
+        "%(left)s was left: only what is discarded can be restored.",
+        "%(left)s were left: only what is discarded can be restored.",
+        done.left,
+    )
+    return _message(done, changed, left, _("Nothing was restored: only what is discarded can be."))
+
+
+def _message(done: Done, changed: str, left: str, nothing: str) -> str:
+    if not done.count:
+        return nothing
+    sentences = [changed, left] if done.left else [changed]
+    return " ".join(sentences) % {"count": done.count, "left": done.left}
 
 
 def _act(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,7 +41,10 @@ class _Ring:
     using: str
 
     def __call__(self) -> None:
-        ring(using=self.using)
+        try:
+            ring(using=self.using)
+        except Exception:  # robust=True would ask this object for a __qualname__, and fail
+            logger.exception("The doorbell is broken; the next sweep will find what is due")
 
 
 def ring_on_commit(*, using: str) -> None:
@@ -144,6 +148,34 @@ def _orm_alias() -> str | None:
     """The database of django-q2's ORM broker, or None if another broker is configured."""
     other = Conf.BROKER_CLASS or Conf.IRON_MQ or isinstance(Conf.SQS, dict)
     return None if other else Conf.ORM
+
+
+def retry_seconds() -> int:
+    """After how long django-q2 gives a task to another worker."""
+    return int(Conf.RETRY)
+
+
+def oddities() -> Iterator[tuple[str, str, str]]:
+    """What in django-q2's settings delays or doubles drains: code, what is seen, what to do."""
+    if not Conf.TIMEOUT or Conf.TIMEOUT >= Conf.RETRY:
+        yield (
+            "W004",
+            "Q_CLUSTER has no timeout below its retry: slow tasks run twice at the same time.",
+            "Set Q_CLUSTER['timeout'], and 'retry' above it.",
+        )
+    if not Conf.SCHEDULER:
+        yield (
+            "W005",
+            "Q_CLUSTER['scheduler'] is off: nothing sweeps up what a lost task left behind.",
+            "Switch it on in at least one cluster, or run `manage.py webhooks drain` from cron.",
+        )
+    alias = _orm_alias()
+    if alias and connections[alias].settings_dict["CONN_MAX_AGE"] == 0:
+        yield (
+            "W006",
+            "django-q2's ORM broker reconnects several times a second while CONN_MAX_AGE is 0.",
+            "Set CONN_MAX_AGE to 60 and CONN_HEALTH_CHECKS to True.",
+        )
 
 
 def ensure_schedules(*, using: str | None = None) -> list[str]:

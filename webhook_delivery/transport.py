@@ -6,7 +6,6 @@ import http.client
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from webhook_delivery.addresses import allowed
 from webhook_delivery.conf import settings
+from webhook_delivery.deadlines import PunctualSocket, PunctualTLSSocket, clock
 from webhook_delivery.outcomes import Fault, Outcome, fault_of, parse_retry_after
 
 EXCERPT_BYTES = 2048
@@ -50,7 +50,7 @@ class Transport:
         self, endpoint: int, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float
     ) -> Outcome:
         """Post once; `timeout` is in seconds, for connecting, sending and reading together."""
-        _clock.start(timeout)
+        clock.start(timeout)
         try:
             request = requests.Request("POST", url, data=body, headers=dict(headers)).prepare()
             response = self._adapter_for(endpoint).send(
@@ -136,51 +136,9 @@ def _detail_of(error: BaseException) -> str:
     return type(list(_causes(error))[-1]).__name__
 
 
-class _Clock(threading.local):
-    """The deadline of the attempt this thread is making; one thread makes one attempt at a time."""
-
-    ends = float("inf")
-
-    def start(self, seconds: float) -> None:
-        self.ends = time.monotonic() + seconds
-
-    def left(self) -> float:
-        left = self.ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("deadline")
-        return left
-
-
-_clock = _Clock()
-
-
-class _PunctualSocket(socket.socket):
-    """Allows each read and write only what is left of the attempt: a dripping answer still ends."""
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_clock.left())
-        return super().recv_into(*args, **kwargs)
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(_clock.left())
-        super().sendall(*args, **kwargs)
-
-
-class _PunctualTLSSocket(ssl.SSLSocket):
-    """The same over TLS."""
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_clock.left())
-        return super().recv_into(*args, **kwargs)
-
-    def send(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(_clock.left())
-        return super().send(*args, **kwargs)
-
-
 def _tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=certifi.where())
-    context.sslsocket_class = _PunctualTLSSocket
+    context.sslsocket_class = PunctualTLSSocket
     return context
 
 
@@ -211,10 +169,10 @@ def _resolve(host: str, port: int) -> list[tuple[int, Any]]:
 
 
 def _connected(family: int, address: Any) -> socket.socket:
-    connection = _PunctualSocket(family, socket.SOCK_STREAM)
+    connection = PunctualSocket(family, socket.SOCK_STREAM)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(_clock.left())
+        connection.settimeout(clock.left())
         connection.connect(address)
     except BaseException:
         connection.close()

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.models.endpoint import Endpoint
-from webhook_delivery.models.event import Event
+from webhook_delivery.models.event import Event, event_of
 from webhook_delivery.outcomes import Fault, Verdict
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def for_endpoint(self, endpoint: Endpoint) -> Self:
         return self.filter(endpoint=endpoint)
+
+    def named(self, *names: str) -> Self:
+        """Deliveries by their number, or by the `webhook-id` that receivers saw."""
+        numbers = [int(name) for name in names if name.isdecimal() and len(name) < 19]
+        events = [event for name in names if (event := event_of(name))]
+        return self.filter(models.Q(pk__in=numbers) | models.Q(event__in=events))
 
     def since(self, moment: datetime) -> Self:
         return self.filter(created_at__gte=moment)
@@ -134,7 +140,10 @@ class Delivery(models.Model):
     class Meta:
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
-        permissions = [("redeliver_delivery", _("Can redeliver"))]
+        permissions = [
+            ("redeliver_delivery", _("Can redeliver")),
+            ("discard_delivery", _("Can discard and restore dead letters")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["event", "endpoint"], name="webhook_delivery_once")
         ]
@@ -151,6 +160,16 @@ class Delivery(models.Model):
     def attempts_in_run(self) -> int:
         """Attempts made since publishing, or since the last redelivery."""
         return self.attempts_made - self.attempts_forgiven
+
+
+class DeadLetter(Delivery):
+    """The console's list of deliveries that need a person; rights are those of deliveries."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
 
 
 class Attempt(models.Model):

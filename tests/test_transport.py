@@ -1,0 +1,292 @@
+"""What a receiver does becomes an outcome: over real sockets, plain and TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import trustme
+
+from example_project.receiver import SILENCE, Reply
+from webhook_delivery import transport as wire
+from webhook_delivery.deadlines import PunctualTLSSocket
+from webhook_delivery.outcomes import Fault, Outcome
+from webhook_delivery.transport import EXCERPT_BYTES, Transport
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    opened = Transport()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def post(transport) -> Callable[..., Outcome]:
+    def post(url: str, *, body: bytes = b"{}", endpoint: int = 1, timeout: float = 2) -> Outcome:
+        return transport.post(endpoint, url, body, {"x-test": "1"}, timeout=timeout)
+
+    return post
+
+
+@contextlib.contextmanager
+def raw_server(serve: Callable[[socket.socket], None], context: ssl.SSLContext | None = None):
+    """A server that does with each connection whatever `serve` says."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.1)
+        closing = threading.Event()
+
+        def accept() -> None:
+            while not closing.is_set():
+                try:
+                    connection, _ = listening.accept()
+                except TimeoutError:
+                    continue
+                with connection:
+                    try:
+                        wrapped = (
+                            context.wrap_socket(connection, server_side=True)
+                            if context
+                            else connection
+                        )
+                        wrapped.recv(65536)
+                        serve(wrapped)
+                    except OSError:
+                        pass
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        scheme = "https" if context else "http"
+        yield f"{scheme}://localhost:{listening.getsockname()[1]}/"
+        closing.set()
+        thread.join()
+
+
+def says(*parts: bytes, pause: float = 0.0) -> Callable[[socket.socket], None]:
+    def serve(connection: socket.socket) -> None:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [
+        (200, None),
+        (204, None),
+        (302, "redirect"),
+        (404, "http_4xx"),
+        (410, "gone"),
+        (503, "http_5xx"),
+    ],
+)
+def test_the_status_decides(receiver, post, status, fault):
+    receiver.replies(Reply(status, {"Location": receiver.url("/elsewhere")}))
+
+    outcome = post(receiver.url())
+
+    assert (outcome.status, outcome.fault) == (status, fault)
+    assert [got.path for got in receiver.received] == ["/"]
+
+
+def test_the_bytes_and_headers_arrive_as_given_and_nothing_is_added(
+    receiver, post, monkeypatch, tmp_path
+):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/")
+
+    post(receiver.url(), body=b"\x00\xff")
+
+    [got] = receiver.received
+    assert got.body == b"\x00\xff"
+    assert set(got.headers) == {"host", "x-test", "content-length", "accept-encoding", "user-agent"}
+
+
+def test_no_cookie_is_ever_sent_back(receiver, post):
+    receiver.replies(Reply(200, {"Set-Cookie": "a=1"}))
+
+    post(receiver.url())
+    post(receiver.url())
+
+    assert "cookie" not in receiver.received[1].headers
+
+
+def test_the_start_of_the_answer_is_kept(receiver, post):
+    receiver.replies(Reply(200, body=b"x" * 100_000), Reply(503, body=b"short"))
+
+    assert post(receiver.url()).excerpt == b"x" * EXCERPT_BYTES
+    assert post(receiver.url()).excerpt == b"short"
+
+
+def test_retry_after_is_heard(receiver, post):
+    receiver.replies(Reply(429, {"Retry-After": "120"}))
+
+    assert post(receiver.url()).retry_after == 120
+
+
+def test_connections_are_reused_within_an_endpoint_and_never_across(receiver, post):
+    for endpoint in (1, 1, 2):
+        post(receiver.url(), endpoint=endpoint)
+
+    first, second, other = (got.port for got in receiver.received)
+    assert first == second != other
+
+
+def test_a_silent_receiver_is_a_timeout_in_time(receiver, post):
+    receiver.replies(SILENCE)
+    began = time.monotonic()
+
+    assert post(receiver.url(), timeout=0.3).fault is Fault.TIMEOUT
+    assert time.monotonic() - began < 0.5
+
+
+DRIPS = {
+    "status": [b"H", b"T", b"T", b"P"] * 10,
+    "headers": [b"HTTP/1.1 200 OK\r\n", *[b"a: b\r\n"] * 40],
+    "continue": [b"HTTP/1.1 100 Continue\r\n\r\n"] * 40,
+}
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("drip", DRIPS.values(), ids=DRIPS)
+def test_a_dripping_receiver_ends_in_time(post, drip, tls, authority):
+    context = authority if tls else None
+    with raw_server(says(*drip, pause=0.1), context) as url:
+        began = time.monotonic()
+
+        assert post(url, timeout=0.5).fault is Fault.TIMEOUT
+        assert time.monotonic() - began < 0.7
+
+
+def test_a_success_stays_one_though_its_body_drips_or_breaks(post):
+    with raw_server(says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")) as url:
+        broken = post(url)
+    drip = [b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b"x"] * 20]
+    with raw_server(says(*drip, pause=0.1)) as url:
+        dripping = post(url, timeout=0.5)
+
+    assert broken.delivered
+    assert dripping.delivered
+    assert broken.excerpt == b"ab"
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ([b""], Fault.RESET),
+        ([b"SSH-2.0-OpenSSH_9.2\r\n"], Fault.PROTOCOL),
+        ([b"HTTP/1.1 2OO OK\r\n\r\n"], Fault.PROTOCOL),
+        ([b"HTTP/1.1 103 Early Hints\r\n\r\n"], Fault.PROTOCOL),
+        ([b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n"], Fault.PROTOCOL),
+    ],
+    ids=["nothing", "ssh", "letters", "early hints", "many headers"],
+)
+def test_nonsense_is_a_failure_with_a_name(post, answer, fault):
+    with raw_server(says(*answer)) as url:
+        assert post(url).fault is fault
+
+
+def test_a_reset_has_its_name(post):
+    def reset(connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    with raw_server(reset) as url:
+        assert post(url).fault is Fault.RESET
+
+
+def test_nobody_listening_is_refused(post):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+
+    assert post(f"http://127.0.0.1:{port}/").fault is Fault.REFUSED
+
+
+def test_a_name_that_does_not_exist_is_dns(post):
+    assert post("http://does-not-exist.invalid/").fault is Fault.DNS
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "localhost"])
+def test_a_private_address_is_blocked_without_a_packet(settings, monkeypatch, post, host):
+    settings.WEBHOOK_DELIVERY = {"ALLOWED_NETWORKS": []}
+    monkeypatch.setattr(wire.PunctualSocket, "connect", lambda *a: pytest.fail("a packet was sent"))
+
+    assert post(f"http://{host}:80/").fault is Fault.BLOCKED
+
+
+def test_one_forbidden_address_blocks_the_whole_answer(settings, monkeypatch, post):
+    answer = [(socket.AF_INET, 1, 6, "", (ip, 80)) for ip in ("8.8.8.8", "10.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: answer)
+
+    assert post("http://mixed.example/").fault is Fault.BLOCKED
+
+
+def test_a_dead_address_falls_back_to_the_next(receiver, monkeypatch, post):
+    port = int(receiver.url("").rpartition(":")[2])
+    answer = [
+        (socket.AF_INET, 1, 6, "", address) for address in (("127.0.0.2", 1), ("127.0.0.1", port))
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: answer)
+
+    assert post("http://two.example/").delivered
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://", "http://a b/"])
+def test_an_address_that_is_none_is_an_outcome_too(post, url):
+    assert post(url).fault is Fault.CONFIG
+
+
+def test_the_detail_holds_no_path_or_query(receiver, post):
+    receiver.replies(SILENCE, path="/token?secret=1")
+
+    outcome = post(receiver.url("/token?secret=1"), timeout=0.1)
+
+    assert "secret" not in outcome.detail + repr(outcome)
+
+
+# ── TLS
+
+
+@pytest.fixture
+def authority(monkeypatch) -> ssl.SSLContext:
+    """A server context whose authority our side trusts."""
+    ca = trustme.CA()
+    ours = ssl.create_default_context()
+    ours.sslsocket_class = PunctualTLSSocket
+    ca.configure_trust(ours)
+    monkeypatch.setattr(wire, "_TLS", ours)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    return context
+
+
+def test_a_certificate_of_a_trusted_authority_is_accepted(post, authority):
+    with raw_server(says(b"HTTP/1.1 204 No Content\r\n\r\n"), authority) as url:
+        assert post(url).status == 204
+
+
+def test_a_certificate_for_another_name_is_refused(post, authority):
+    with raw_server(says(b"HTTP/1.1 204 No Content\r\n\r\n"), authority) as url:
+        assert post(url.replace("localhost", "127.0.0.1")).fault is Fault.TLS
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(post):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+
+    with raw_server(says(b"HTTP/1.1 204 No Content\r\n\r\n"), context) as url:
+        assert post(url).fault is Fault.TLS
+
+
+def test_plain_http_where_tls_is_spoken_is_no_delivery(post):
+    with raw_server(says(b"HTTP/1.1 204 No Content\r\n\r\n")) as url:
+        assert post(url.replace("http:", "https:")).fault is Fault.TLS

@@ -1,0 +1,85 @@
+"""What a person may enter for an endpoint."""
+
+import contextlib
+
+import pytest
+from django.core.exceptions import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.settings import WEBHOOK_DELIVERY
+from webhook_delivery.validation import validate_schedule, validate_url
+
+
+@pytest.fixture
+def strict(settings):
+    settings.WEBHOOK_DELIVERY = {}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://receiver.example/",
+        "https://receiver.example:443/hook?token=1",
+        "https://8.8.8.8/",
+        "https://[2606:4700:4700::1111]/hook",
+    ],
+)
+def test_complete_public_addresses_are_accepted(strict, url):
+    validate_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", "printable"),
+        ("https://receiver.example/ x", "printable"),
+        ("https://bücher.example/", "printable"),
+        ("https://receiver.example/\r\n", "printable"),
+        ("https://receiver.example/" + "x" * 2048, "2048"),
+        ("http://receiver.example/", "ALLOW_HTTP"),
+        ("ftp://receiver.example/", "complete"),
+        ("javascript:alert(1)", "complete"),
+        ("//receiver.example/", "complete"),
+        ("https:///path", "complete"),
+        ("https://user:pass@receiver.example/", "user names"),
+        ("https://receiver.example/#part", "fragments"),
+        ("https://receiver.example:22/", "ALLOWED_PORTS"),
+        ("https://receiver.example:0/", "ALLOWED_PORTS"),
+        ("https://receiver.example:65536/", "not a URL"),
+        ("https://[::1/", "not a URL"),
+        ("https://127.0.0.1/", "not public"),
+        ("https://[::1]/", "not public"),
+        ("https://169.254.169.254/", "not public"),
+    ],
+)
+def test_others_are_refused_with_what_to_change(strict, url, said):
+    with pytest.raises(ValidationError) as refused:
+        validate_url(url)
+
+    assert said in refused.value.messages[0]
+
+
+def test_settings_open_what_development_needs(settings):
+    settings.WEBHOOK_DELIVERY = WEBHOOK_DELIVERY
+
+    validate_url("http://127.0.0.1:8001/hook")
+
+
+@given(st.text())
+def test_no_text_does_anything_but_validate(text):
+    with contextlib.suppress(ValidationError):
+        validate_url(text)
+
+
+@pytest.mark.parametrize("schedule", [[], [0], [5, 60.5, 604_800]])
+def test_a_schedule_is_a_list_of_seconds(schedule):
+    validate_schedule(schedule)
+
+
+@pytest.mark.parametrize(
+    "schedule", [5, "5", [-1], [604_801], ["5"], [True], [None], [5] * 101, {"a": 1}]
+)
+def test_other_schedules_are_refused(schedule):
+    with pytest.raises(ValidationError):
+        validate_schedule(schedule)

@@ -1,0 +1,93 @@
+"""What the console's buttons do: one act, one line of history, one message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import router, transaction
+from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery import redelivery
+from webhook_delivery.models import Delivery, DeliveryQuerySet
+from webhook_delivery.redelivery import Done
+
+
+@dataclass(frozen=True)
+class Act:
+    """A verb for deliveries, and the words that tell what it did."""
+
+    verb: Callable[..., Done]
+    message: Callable[[Done], str]
+
+
+REDELIVER = Act(redelivery.redeliver, redelivery.message_of_redelivery)
+DISCARD = Act(redelivery.discard, redelivery.message_of_discarding)
+RESTORE = Act(redelivery.restore, redelivery.message_of_restoring)
+
+
+class ReasonForm(forms.Form):
+    """Why; kept with who and when."""
+
+    reason = forms.CharField(label=_("Reason"), required=False, max_length=200)
+
+
+class ReasonedActionForm(ActionForm):
+    """The list's actions, with a reason."""
+
+    reason = forms.CharField(label=_("Reason:"), required=False, max_length=200)
+
+
+def perform(act: Act, request: HttpRequest, deliveries: DeliveryQuerySet) -> None:
+    """Do it, once, with what the user asked for; keep it in the history; say what happened."""
+    form = ReasonForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, form.errors["reason"].as_text())
+        return
+    done = _done(act, request, deliveries, form.cleaned_data["reason"])
+    level = messages.SUCCESS if done.count else messages.WARNING
+    messages.add_message(request, level, act.message(done))
+
+
+def reason_given(request: HttpRequest) -> str:
+    """The reason that a list's action came with; Django has validated it."""
+    return request.POST.get("reason", "").strip()
+
+
+def _done(act: Act, request: HttpRequest, deliveries: DeliveryQuerySet, reason: str) -> Done:
+    using = router.db_for_write(Delivery)
+    with transaction.atomic(using=using):
+        done = act.verb(deliveries.using(using), by=request.user, reason=reason)
+        if done.count:
+            _remember(request, done, act.message(done), reason)
+    # The list's filter has already left out what changed since the page was made.
+    ticked = len(request.POST.getlist(ACTION_CHECKBOX_NAME))
+    return replace(done, asked=max(done.asked, ticked))
+
+
+def _remember(request: HttpRequest, done: Done, message: str, reason: str) -> None:
+    """Write one line of admin history, on the delivery if it was just one."""
+    one = done.ids[0] if done.count == 1 else None
+    many = ngettext("%(count)s delivery", "%(count)s deliveries", done.count)
+    LogEntry.objects.create(
+        user_id=cast(int, request.user.pk),
+        content_type=ContentType.objects.get_for_model(Delivery),
+        object_id=str(one) if one else None,
+        object_repr=str(Delivery(pk=one)) if one else many % {"count": done.count},
+        action_flag=CHANGE,
+        change_message=_with_reason(message, reason),
+    )
+
+
+def _with_reason(message: str, reason: str) -> str:
+    if not reason:
+        return message
+    return gettext("%(message)s Reason: %(reason)s") % {"message": message, "reason": reason}

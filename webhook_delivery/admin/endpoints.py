@@ -1,0 +1,135 @@
+"""Endpoints: where they are, what they hear, and the switch; secrets are shown once, at birth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.contrib import admin, messages
+from django.db import router, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery import endpoints, signing
+from webhook_delivery.admin.acts import ReasonedActionForm, reason_given
+from webhook_delivery.admin.base import ConsoleAdmin
+from webhook_delivery.models import Delivery, Endpoint, Secret, Subscription
+
+
+class SubscriptionInline(admin.TabularInline):
+    model = Subscription
+    extra = 1
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(ConsoleAdmin):
+    list_display = ["name", "address", "state", "state_reason", "tenant", "deliveries"]
+    list_filter = ["state"]
+    sortable_by = ["name"]
+    search_fields = ["name", "url", "tenant"]
+    inlines = [SubscriptionInline]
+    action_form = ReasonedActionForm
+    actions = ["switch_on", "pause", "switch_off"]
+    editable = ["name", "url", "tenant", "timeout_seconds", "retry_schedule"]
+    readonly_fields = ["state", "state_reason", "deliveries", "created_at", "updated_at"]
+
+    def get_fields(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:
+        return [*self.editable, *self.readonly_fields] if obj else [*self.editable]
+
+    def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:
+        if change:
+            # Only what was edited: the state may have been switched since the row was read.
+            obj.save(update_fields=[*form.changed_data, "updated_at"])
+            return
+        super().save_model(request, obj, form, change)
+        secret = signing.generate_secret()
+        Secret.keep(obj, secret)
+        said = _("The signing secret of %(endpoint)s is %(secret)s – it will not be shown again.")
+        self.message_user(request, said % {"endpoint": obj, "secret": secret}, messages.SUCCESS)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Say that there are deliveries; Django would list every one of them."""
+        owed = Delivery.objects.filter(endpoint__in=list(objs))
+        if not owed.exists():
+            return super().get_deleted_objects(objs, request)
+        why = _("deliveries, which keep their endpoint; switch it off instead")
+        return [], {}, set(), [why]
+
+    @admin.action(permissions=["change"], description=_("Switch on: send what was held"))
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
+        count, moved = self._switch(request, queryset, endpoints.switch_on, _("Switched on."))
+        said = ngettext(
+            "%(count)s endpoint was switched on.", "%(count)s endpoints were switched on.", count
+        )
+        self._say(request, f"{said} {_released(moved)}", count)
+
+    @admin.action(permissions=["change"], description=_("Pause: hold what is to be sent"))
+    def pause(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
+        verb = partial(endpoints.pause, reason=reason_given(request))
+        count, moved = self._switch(request, queryset, verb, _("Paused."))
+        said = ngettext("%(count)s endpoint was paused.", "%(count)s endpoints were paused.", count)
+        self._say(request, f"{said} {_held(moved)}", count)
+
+    @admin.action(permissions=["change"], description=_("Switch off: owe it nothing new"))
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
+        verb = partial(endpoints.switch_off, reason=reason_given(request))
+        count, moved = self._switch(request, queryset, verb, _("Switched off."))
+        said = ngettext(
+            "%(count)s endpoint was switched off.", "%(count)s endpoints were switched off.", count
+        )
+        self._say(request, f"{said} {_held(moved)}", count)
+
+    def _switch(
+        self,
+        request: HttpRequest,
+        chosen: Iterable[Endpoint],
+        verb: Callable[..., list[int]],
+        history: Any,
+    ) -> tuple[int, int]:
+        """Switch one by one; returns how many, and how many deliveries that moved."""
+        using, moved = router.db_for_write(Endpoint), []
+        for endpoint in chosen:
+            with transaction.atomic(using=using):
+                moved.append(len(verb(endpoint.pk, using=using)))
+                self.log_change(request, endpoint, f"{history} {reason_given(request)}".strip())
+        return len(moved), sum(moved)
+
+    def _say(self, request: HttpRequest, said: str, count: int) -> None:
+        self.message_user(request, said % {"count": count}, messages.SUCCESS)
+
+    @admin.display(description=_("address"))
+    def address(self, endpoint: Endpoint) -> str:
+        """Without path and query, which may hold tokens."""
+        parts = urlsplit(endpoint.url)
+        more = "…" if parts.path.strip("/") or parts.query else ""
+        return f"{parts.scheme}://{parts.netloc}/{more}"
+
+    @admin.display(description=_("deliveries"))
+    def deliveries(self, endpoint: Endpoint) -> str:
+        where = reverse(
+            "admin:webhook_delivery_delivery_changelist", current_app=self.admin_site.name
+        )
+        words = _("Deliveries")
+        return format_html('<a href="{}?endpoint={}">{}</a>', where, endpoint.pk, words)
+
+
+def _released(moved: int) -> str:
+    if not moved:
+        return gettext("Nothing was held.")
+    return ngettext(
+        "%(moved)s delivery was released.", "%(moved)s deliveries were released.", moved
+    ) % {"moved": moved}
+
+
+def _held(moved: int) -> str:
+    if not moved:
+        return gettext("Nothing was waiting to be sent.")
+    return ngettext("%(moved)s delivery is held.", "%(moved)s deliveries are held.", moved) % {
+        "moved": moved
+    }

@@ -1,0 +1,142 @@
+"""How lists are narrowed: closed choices and exact texts, never a query to list the choices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR, ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery.admin.hints import LABELS
+from webhook_delivery.models import Delivery
+
+Choices = list[tuple[str, Any]]
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    title = _("reason")
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return [(str(fault), label) for fault, label in LABELS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value()
+        if value is None:
+            return queryset
+        return queryset.because(value) if value in LABELS else queryset.none()
+
+
+class WhenFilter(admin.SimpleListFilter):
+    title = _("creation")
+    parameter_name = "when"
+    spans: ClassVar[dict[str, tuple[Promise, timedelta]]] = {
+        "1h": (_("Last hour"), timedelta(hours=1)),
+        "24h": (_("Last 24 hours"), timedelta(hours=24)),
+        "7d": (_("Last 7 days"), timedelta(days=7)),
+        "30d": (_("Last 30 days"), timedelta(days=30)),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return [(value, label) for value, (label, _span) in self.spans.items()]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        _label, span = self.spans.get(self.value() or "", (None, None))
+        return queryset if span is None else queryset.since(timezone.now() - span)
+
+
+class DeadFilter(admin.SimpleListFilter):
+    """Dead, unless asked otherwise."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return [
+            (Delivery.State.DEAD.value, Delivery.State.DEAD.label),
+            (Delivery.State.DISCARDED.value, Delivery.State.DISCARDED.label),
+        ]
+
+    def value(self) -> str:
+        return super().value() or Delivery.State.DEAD.value
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        _everything, *states = super().choices(changelist)
+        yield from states
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        chosen = {"dead": queryset.dead, "discarded": queryset.discarded}
+        return chosen.get(self.value(), queryset.none)()
+
+
+class TextFilter(admin.SimpleListFilter):
+    """A field to type in, and one exact look-up."""
+
+    template = "admin/webhook_delivery/text_filter.html"
+    lookup: str
+    placeholder: Promise
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return []
+
+    def has_output(self) -> bool:
+        return True
+
+    def value(self) -> str:
+        return (super().value() or "").strip()
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """What the form must carry along, and the link that empties it."""
+        mine = {str(self.parameter_name), PAGE_VAR, ERROR_FLAG}
+        yield {
+            "hidden": [
+                (name, value)
+                for name, values in self.request.GET.lists()
+                if name not in mine
+                for value in values
+            ],
+            "query_string": changelist.get_query_string(remove=list(mine)),
+        }
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if not (value := self.value()):
+            return queryset
+        # PostgreSQL takes no NUL in a text.
+        return queryset.none() if "\0" in value else self.narrow(queryset, value)
+
+    def narrow(self, queryset: QuerySet, value: str) -> QuerySet:
+        return queryset.filter(**{self.lookup: value})
+
+
+class EventTypeFilter(TextFilter):
+    """The event type of deliveries."""
+
+    title = _("event type")
+    parameter_name = "event_type"
+    placeholder = _("order.created")
+    lookup = "event__event_type"
+
+
+class TypeFilter(EventTypeFilter):
+    """The type of events themselves."""
+
+    lookup = "event_type"
+
+
+class EndpointFilter(TextFilter):
+    title = _("endpoint")
+    parameter_name = "endpoint"
+    placeholder = _("name or number")
+    lookup = "endpoint__name"
+
+    def narrow(self, queryset: QuerySet, value: str) -> QuerySet:
+        if value.isascii() and value.isdecimal() and len(value) < 19:
+            return queryset.filter(endpoint=int(value))
+        return super().narrow(queryset, value)

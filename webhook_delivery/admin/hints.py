@@ -1,0 +1,81 @@
+"""What faults, verdicts and states mean, in plain words for an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery.models import Delivery
+from webhook_delivery.outcomes import Fault, Verdict
+
+LABELS: Mapping[str, Promise] = {
+    Fault.REDIRECT: _("Redirected"),
+    Fault.GONE: _("Gone (410)"),
+    Fault.CLIENT_ERROR: _("Refused by the receiver (4xx)"),
+    Fault.SERVER_ERROR: _("Receiver failed (5xx)"),
+    Fault.TIMEOUT: _("Timed out"),
+    Fault.DNS: _("Host name unknown"),
+    Fault.REFUSED: _("Connection refused"),
+    Fault.RESET: _("Connection broken"),
+    Fault.TLS: _("TLS failed"),
+    Fault.BLOCKED: _("Address not allowed"),
+    Fault.PROTOCOL: _("Not HTTP"),
+    Fault.CONFIG: _("Endpoint set up wrongly"),
+    Fault.SECRET: _("Secret unavailable"),
+    Fault.WORKER_LOST: _("Worker lost"),
+}
+
+HINTS: Mapping[str, Promise] = {
+    Fault.REDIRECT: _("Redirects are not followed; set the endpoint's URL to the new address."),
+    Fault.GONE: _("The receiver says that this address is gone for good; ask it for a new one."),
+    Fault.CLIENT_ERROR: _(
+        "The receiver says that the request is wrong: check the URL, and whether it knows "
+        "the endpoint's signing secret."
+    ),
+    Fault.SERVER_ERROR: _(
+        "The receiver failed while it handled the request; redeliver once it has recovered."
+    ),
+    Fault.TIMEOUT: _(
+        "No complete answer came in time; the receiver may have processed the event all the same."
+    ),
+    Fault.DNS: _("The host name does not resolve: it is misspelt, or its DNS is down."),
+    Fault.REFUSED: _("No connection could be made: nothing listens there, or a firewall says no."),
+    Fault.RESET: _(
+        "The connection ended before an answer came; the receiver may have processed the event "
+        "all the same."
+    ),
+    Fault.TLS: _("No secure connection could be made: see whether the certificate is valid."),
+    Fault.BLOCKED: _("The address is private or reserved; ALLOWED_NETWORKS can open it."),
+    Fault.PROTOCOL: _("What came back is not an answer in HTTP: see what serves this port."),
+    Fault.CONFIG: _("Nothing was sent, for the URL breaks a rule: correct the endpoint."),
+    Fault.SECRET: _(
+        "The signing secret cannot be opened, so nothing was sent: see whether SECRET_KEYS "
+        "or SECRET_KEY has changed."
+    ),
+    Fault.WORKER_LOST: _(
+        "The worker ended before it could record an answer; the event may have arrived."
+    ),
+}
+
+VERDICTS: Mapping[str, Promise] = {
+    Verdict.DELIVERED: _("delivered"),
+    Verdict.RETRY: _("to be retried"),
+    Verdict.DEAD: _("dead"),
+}
+
+NEXT: Mapping[str, Promise] = {
+    Delivery.State.SENDING: _("It is being sent now."),
+    Delivery.State.HELD: _("Not before its endpoint is switched on."),
+    Delivery.State.DELIVERED: _("None: it has been delivered."),
+    Delivery.State.DEAD: _("None, unless a person redelivers it."),
+    Delivery.State.DISCARDED: _("None: it was discarded."),
+}
+
+
+def reason_of(delivery: Delivery) -> Promise | str:
+    """The last fault, in two or three words."""
+    if delivery.reason in (Fault.CLIENT_ERROR, Fault.SERVER_ERROR) and delivery.last_status:
+        return f"HTTP {delivery.last_status}"
+    return LABELS.get(delivery.reason, delivery.reason)

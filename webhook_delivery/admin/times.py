@@ -1,0 +1,32 @@
+"""Moments as people ask for them: how long ago, or in how long."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.timesince import timesince, timeuntil
+from django.utils.translation import gettext as _
+
+MINUTE = timedelta(minutes=1)
+
+
+def relative(moment: datetime) -> str:
+    """“4 minutes ago”, “in 2 hours”."""
+    now = timezone.now()
+    if abs(moment - now) < MINUTE:
+        return _("in a moment") if moment > now else _("just now")
+    if moment > now:
+        return _("in %(span)s") % {"span": timeuntil(moment, now, depth=1)}
+    return _("%(span)s ago") % {"span": timesince(moment, now, depth=1)}
+
+
+def element(moment: datetime | None) -> str:
+    """The same as HTML, with the exact time as its title; empty for None."""
+    if moment is None:
+        return ""
+    exact = formats.date_format(timezone.localtime(moment), "Y-m-d H:i:s T")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, relative(moment)
+    )

@@ -1,0 +1,36 @@
+"""Drains without django-q2: once, for cron and for tests, or in a process of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from webhook_delivery import endpoints, lifecycle, scheduling
+from webhook_delivery.drain import Report, drain
+
+ROUND_SECONDS = 20
+"""How long one round lasts; lost claims and strays are looked for at the start of each."""
+POLL_SECONDS = 0.2
+"""How often an idle loop looks for something due."""
+
+
+def once(*, using: str, seconds: float) -> Report:
+    """Take over what was lost, send what is due, and return what was done; begin nothing late."""
+    _begin(using)
+    return drain(using=using, seconds=seconds)
+
+
+def run(*, using: str, stopped: Callable[[], bool]) -> None:
+    """Send whatever falls due until `stopped()`; what is in flight then is waited for."""
+    while not stopped():
+        _begin(using)
+        ends = time.monotonic() + ROUND_SECONDS
+        while not stopped() and (left := ends - time.monotonic()) > 0:
+            drain(using=using, seconds=left, wait=True, stopped=stopped)
+            time.sleep(POLL_SECONDS)
+
+
+def _begin(using: str) -> None:
+    scheduling.answer(using=using)
+    lifecycle.rescue(using=using)
+    endpoints.hold_strays(using=using)
