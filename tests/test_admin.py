@@ -315,12 +315,34 @@ def test_a_redelivered_letter_arrives_with_the_same_id_and_bytes_and_a_fresh_bud
     assert [got.verified for got in receiver.received] == [True] * 4
 
 
+def test_links_lead_only_where_the_user_may_go(letter):
+    client = client_of(staff("narrow", "view_delivery"))
+
+    page = client.get(url("delivery", "change", letter.pk)).content.decode()
+
+    assert letter.event.event_type in page
+    assert url("event", "change", letter.event_id) not in page
+    assert url("endpoint", "change", letter.endpoint_id) not in page
+
+
+def test_a_site_without_events_has_no_links_to_them(monkeypatch, root, letter):
+    event_page = url("event", "change", letter.event_id)  # before the registry changes
+    monkeypatch.delitem(admin.site._registry, Event)
+
+    page = root.get(url("delivery", "change", letter.pk)).content.decode()
+
+    assert event_page not in page
+    assert url("endpoint", "change", letter.endpoint_id) in page
+
+
 def test_a_paused_endpoint_shows_why_there_is_no_button(root, letter):
     endpoints.pause(letter.endpoint_id, using="default")
 
     page = root.get(url("delivery", "change", letter.pk)).content.decode()
+    listed = root.get(url("deadletter")).content.decode()
     said = redeliver(root, letter)
 
+    assert f"{letter.endpoint} (paused)" in listed
     assert f"{letter.endpoint} is paused; switch it on to redeliver." in page
     assert "/redeliver/" not in page
     assert said[0].startswith("Nothing was redelivered: ")
@@ -654,14 +676,17 @@ def test_endpoints_are_paused_switched_on_and_off(root, endpoint):
     resumed = act(root, "switch_on", endpoint, model="endpoint")
     off = act(root, "switch_off", endpoint, model="endpoint")
     again = act(root, "switch_off", endpoint, model="endpoint")
+    act(root, "switch_on", endpoint, model="endpoint")
+    idle = act(root, "switch_on", endpoint, model="endpoint")
 
     assert paused == ["1 endpoint was paused. 1 delivery is held."]
     assert "maintenance" in told
     assert resumed == ["1 endpoint was switched on. 1 delivery was released."]
     assert off == ["1 endpoint was switched off. 1 delivery is held."]
     assert again == ["1 endpoint was switched off. Nothing was waiting to be sent."]
-    assert Delivery.objects.get().state == "held"
-    assert LogEntry.objects.filter(object_id=str(endpoint.pk)).count() == 4
+    assert idle == ["1 endpoint was switched on. Nothing was held."]
+    assert Delivery.objects.get().state == "pending"
+    assert LogEntry.objects.filter(object_id=str(endpoint.pk)).count() == 6
 
 
 def test_the_switch_needs_the_right_to_change_endpoints(users, endpoint):

@@ -47,17 +47,12 @@ def raw_server(serve: Callable[[socket.socket], None], context: ssl.SSLContext |
                     connection, _ = listening.accept()
                 except TimeoutError:
                     continue
-                with connection:
-                    try:
-                        wrapped = (
-                            context.wrap_socket(connection, server_side=True)
-                            if context
-                            else connection
-                        )
+                connection.settimeout(2)
+                with connection, contextlib.suppress(OSError):
+                    wrap = context.wrap_socket if context else lambda plain, **_: plain
+                    with wrap(connection, server_side=True) as wrapped:
                         wrapped.recv(65536)
                         serve(wrapped)
-                    except OSError:
-                        pass
 
         thread = threading.Thread(target=accept)
         thread.start()

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connection
@@ -24,7 +23,6 @@ from django.urls import reverse
 from example_project.processes import Process, ReceiverProcess, qcluster
 from example_project.story import SCRIPTS, NotInTime, Story
 from example_project.verdict import verdict
-from webhook_delivery.models import Delivery
 
 ENVIRONMENT = {**os.environ, "WEBHOOK_DEMO": "1"}
 
@@ -95,13 +93,14 @@ class Command(BaseCommand):
         self.stdout.write(f"\nThe story came true: {len(claims)} of {len(claims)}.")
 
     def serve(self, running: ExitStack, log: Path) -> None:
+        page = reverse("admin:webhook_delivery_deadletter_changelist")
         address = f"127.0.0.1:{free_port()}"
         arguments = ["manage.py", "runserver", "--noreload", address]
         server = running.enter_context(Process(*arguments, log=log, env=ENVIRONMENT))
         self.stdout.write(
-            f"\nThe admin:  http://{address}{page()}\n"
+            f"\nThe admin:  http://{address}{page}\n"
             f"Login:      demo\nPassword:   {self.password}\n\n"
-            "Look for the dead letters of “gone” and “silent”; save an order and see it arrive.\n"
+            "The page shows the dead letters of “gone” and “silent”. Save an order, and see it arrive.\n"
             "Cluster and receiver are still running. Ctrl-C stops everything."
         )
         server.wait()
@@ -138,9 +137,3 @@ def free_port(first: int = 8000) -> int:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
     raise CommandError(f"No port is free from {first} on.")
-
-
-def page() -> str:
-    """Where to look first."""
-    shown = admin.site.is_registered(Delivery)
-    return reverse(f"admin:{'webhook_delivery_delivery_changelist' if shown else 'index'}")
