@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -69,15 +70,24 @@ def test_the_demo_says_what_is_late(environment):
 
 
 def test_ctrl_c_ends_the_admin_and_everything_else(environment):
-    with subprocess.Popen(
-        command(), cwd=BASE_DIR, env=environment, stdout=subprocess.PIPE, text=True
-    ) as running:
+    with serving(environment) as running:
         assert running.stdout
         address = next(line.split()[-1] for line in running.stdout if "The admin:" in line)
         wait_until(lambda: answers(address), seconds=20)
         running.send_signal(signal.SIGINT)
 
         assert running.wait(30) == 0
+
+
+@contextmanager
+def serving(env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        command(), cwd=BASE_DIR, env=env, stdout=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()
 
 
 def command(*options: str) -> list[str]:

@@ -51,7 +51,7 @@ def recursive() -> list:
 @pytest.mark.parametrize(
     "payload",
     [float("nan"), float("inf"), {1, 2}, object(), {(1, 2): 3}, {"a": b"x"}],
-    ids=repr,
+    ids=["nan", "infinity", "set", "object", "tuple key", "bytes"],
 )
 def test_what_is_no_json_is_refused(payload):
     with pytest.raises(PayloadNotSerializable):

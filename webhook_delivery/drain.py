@@ -96,6 +96,7 @@ class _Run:
 
     def step(self) -> bool:
         """Claim what there is room for, settle what has come back; False when there was nothing."""
+        self._forget_ended()
         if time.monotonic() < self.ends and not self.unsettled:
             self._launch()
         if not self.flying and not self.unsettled:
@@ -116,7 +117,7 @@ class _Run:
         """Wait for what is in flight, no longer than its leases, and record it."""
         self.ends = time.monotonic()
         while self.step():
-            self._forget_ended()
+            pass
         self.report.next_due = Delivery.objects.using(self.using).next_due()
 
     def close(self) -> None:

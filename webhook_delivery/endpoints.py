@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from webhook_delivery import lifecycle
+from webhook_delivery import lifecycle, scheduling
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
 
 
@@ -12,6 +12,7 @@ def switch_on(endpoint: int, *, using: str) -> list[int]:
     """Switch on, and release what was held; returns the ids of the deliveries released."""
     with transaction.atomic(using=using):
         _set(endpoint, Endpoint.State.ON, "", using)
+        scheduling.ring_on_commit(using=using)
         return lifecycle.release(_owed(endpoint, using))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
@@ -14,8 +14,7 @@ from webhook_delivery.conf import settings
 from webhook_delivery.drain import drain
 from webhook_delivery.models import Delivery, Endpoint, Event
 from webhook_delivery.payloads import JSON, body_of
-
-EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+from webhook_delivery.validation import validate_event_type
 
 
 class InvalidEventType(ValueError):
@@ -90,8 +89,10 @@ def publish_test(endpoint: Endpoint, *, using: str | None = None) -> Event:
 
 def _event(event_type: str, payload: Any, **fields: Any) -> Event:
     """Build the row, body and all; whatever is wrong with it shows here, before any SQL."""
-    if not EVENT_TYPE.fullmatch(event_type) or len(event_type) > 200:
-        raise InvalidEventType(f"{event_type!r}: {InvalidEventType.__doc__}")
+    try:
+        validate_event_type(event_type)
+    except ValidationError:
+        raise InvalidEventType(f"{event_type!r}: {InvalidEventType.__doc__}") from None
     now = timezone.now()
     body = body_of(event_type, payload, at=now)
     return Event(event_type=event_type, body=body, created_at=now, **fields)

@@ -127,10 +127,11 @@ def _act(
     by: Any,
     reason: str,
 ) -> Done:
-    using = deliveries.db
-    asked = deliveries.count()
+    rows = deliveries.on_primary()
+    using = rows.db
+    asked = rows.count()
     with transaction.atomic(using=using):
-        ids = change(deliveries)
+        ids = change(rows)
         if ids:
             ConsoleAction.record(verb, ids, by=by, reason=reason, using=using)
             scheduling.ring_on_commit(using=using)

@@ -1,4 +1,4 @@
-"""What a person may enter for an endpoint: its URL and its retry schedule (pure)."""
+"""What a person may enter for an endpoint: URL, subscriptions, retry schedule (pure)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from webhook_delivery.addresses import allowed
 from webhook_delivery.conf import settings
 
 LONGEST_URL = 2048
+LONGEST_TYPE = 200
+EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -38,6 +40,20 @@ def validate_schedule(schedule: Any) -> None:
     )
     if not numbers or len(schedule) > 100:
         raise ValidationError(_("Use a list of seconds, each between 0 and 604 800: [5, 60, 600]."))
+
+
+def validate_event_type(event_type: str) -> None:
+    """Raise ValidationError unless it is dotted words: `order.created`."""
+    if not EVENT_TYPE.fullmatch(event_type) or len(event_type) > LONGEST_TYPE:
+        raise ValidationError(
+            _("Use words of letters, digits, “_” and “-”, joined by dots: order.created.")
+        )
+
+
+def validate_pattern(pattern: str) -> None:
+    """Raise ValidationError unless it is an event type, `order.*`, or `*`."""
+    if pattern != "*":
+        validate_event_type(pattern.removesuffix(".*"))
 
 
 def _split(url: str) -> SplitResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from django.db import models
+from django.db import models, router
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
@@ -57,6 +57,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def for_endpoint(self, endpoint: Endpoint) -> Self:
         return self.filter(endpoint=endpoint)
+
+    def on_primary(self) -> Self:
+        """The same rows where they can be changed: a router may read from a replica."""
+        return self.using(self._db or router.db_for_write(self.model))  # type: ignore[attr-defined]
 
     def named(self, *names: str) -> Self:
         """Deliveries by their number, or by the `webhook-id` that receivers saw."""

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import keys
 from webhook_delivery.outcomes import patterns_matching
-from webhook_delivery.validation import validate_schedule, validate_url
+from webhook_delivery.validation import validate_pattern, validate_schedule, validate_url
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
@@ -64,8 +64,13 @@ class Endpoint(models.Model):
         return self.name
 
     def subscribe(self, *patterns: str) -> Self:
-        """Subscribe to event types or patterns: `order.created`, `order.*`, `*`."""
+        """
+        Subscribe to event types or patterns: `order.created`, `order.*`, `*`.
+
+        Raises ValidationError for a pattern that nothing could match.
+        """
         for pattern in patterns:
+            validate_pattern(pattern)
             self.subscriptions.get_or_create(pattern=pattern)
         return self
 
@@ -107,7 +112,9 @@ class Subscription(models.Model):
     """What an endpoint wants to hear of: an event type, `order.*`, or `*`."""
 
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="subscriptions")
-    pattern = models.CharField(_("event type or pattern"), max_length=200)
+    pattern = models.CharField(
+        _("event type or pattern"), max_length=200, validators=[validate_pattern]
+    )
 
     class Meta:
         verbose_name = _("subscription")

@@ -48,6 +48,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         for ending in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, lambda *_: sys.exit(1))
+        # A shell that starts us in the background has SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         logging.getLogger("django-q").setLevel(logging.WARNING)
         empty_database()
         self.password = secrets.token_urlsafe(9)
@@ -100,7 +102,7 @@ class Command(BaseCommand):
         self.stdout.write(
             f"\nThe admin:  http://{address}{page}\n"
             f"Login:      demo\nPassword:   {self.password}\n\n"
-            "The page shows the dead letters of “gone” and “silent”. Save an order, and see it arrive.\n"
+            "There lie the dead letters of “gone” and “silent”. Save an order, and see it arrive.\n"
             "Cluster and receiver are still running. Ctrl-C stops everything."
         )
         server.wait()

@@ -1,0 +1,57 @@
+# Everything a person does with this project; each command sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-long test-all lint format bench clean
+
+help: ## Say what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 20
+
+demo: $(VENV)/.ready .node/.ready ## Tell the story on SQLite, then serve the admin (EXIT=1: stop after the story)
+	@mkdir -p .build
+	@DATABASE_URL=sqlite:///$(CURDIR)/.build/demo.sqlite3 $(BIN)/python manage.py demo $(if $(EXIT),--exit)
+
+test: $(VENV)/.ready .node/.ready ## Test on SQLite, and on PostgreSQL, MariaDB and Redis where they answer
+	@$(BIN)/python -m tests.everywhere $(ARGS)
+
+test-long: ## The nightly tier
+	@echo "test-long: not yet; there are no tests of that length so far."
+
+test-all: ## The matrix of Pythons, Djangos and databases
+	@echo "test-all: not yet; make test runs one Python and one Django on every database."
+
+lint: $(VENV)/.ready ## Check style, types, migrations and architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python -m pytest -q -p no:randomly tests/test_architecture.py
+
+format: $(VENV)/.ready ## Mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: ## Print the side-by-side benchmarks
+	@echo "bench: not yet; the benchmarks come with the engine's work on speed."
+
+clean: ## Remove what was set up
+	rm -rf $(VENV) .node .build dist *.egg-info .coverage*
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group mariadb 2>.mysqlclient.log && rm .mysqlclient.log \
+		|| echo "mysqlclient was not built, so MariaDB will not be tested: it needs a C compiler, pkg-config and libmariadb-dev (.mysqlclient.log)."
+	@touch $@
+
+.node/.ready: tests/node/package.json | $(VENV)/.ready
+	@echo "Fetching GitHub's webhook examples and a second verifier …"
+	@mkdir -p .node && cp tests/node/package.json .node/
+	@$(BIN)/npm install --prefix .node --no-package-lock --no-audit --no-fund --silent
+	@touch $@

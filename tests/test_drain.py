@@ -1,0 +1,309 @@
+"""Claim, attempt concurrently, settle in bulk, until nothing is due."""
+
+import threading
+import time
+
+import pytest
+from django.db import DatabaseError
+
+from example_project.receiver import SILENCE
+from tests.conftest import end_leases, make_due, make_endpoint
+from webhook_delivery import dispatch, drain, lifecycle, publish
+from webhook_delivery.models import Attempt, Delivery, Endpoint, Secret
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_ten_failures_end_dead_with_ten_requests(receiver, endpoint, send_due):
+    receiver.replies(*[503] * 10)
+    publish("order.created", {})
+
+    for _ in range(12):
+        send_due()
+        make_due()
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts_made) == ("dead", 10)
+    assert len(receiver.received) == 10
+
+
+def test_every_attempt_has_the_same_id_and_bytes_and_a_fresh_signature(
+    receiver, endpoint, send_due
+):
+    receiver.replies(503, 503)
+    event = publish("order.created", {"name": "Zoë"})
+    for _ in range(3):
+        send_due()
+        make_due()
+
+    got = receiver.received
+    assert {one.webhook_id for one in got} == {event.webhook_id}
+    assert {one.body for one in got} == {bytes(event.body)}
+    assert all(one.verified for one in got)
+    assert [one.headers["webhook-attempt"] for one in got] == ["1", "2", "3"]
+    made = [attempt.started_at.timestamp() for attempt in Attempt.objects.all()]
+    signed = [int(one.headers["webhook-timestamp"]) for one in got]
+    assert signed == pytest.approx(made, abs=1)
+
+
+def test_a_dead_letter_redelivered_is_the_same_request_with_a_fresh_budget(
+    receiver, endpoint, send_due
+):
+    receiver.replies(400, 503, 200)
+    publish("order.created", {})
+    send_due()
+    done = Delivery.objects.dead().redeliver(by="ann", reason="receiver mended")
+    assert done.count == 1
+    assert Delivery.objects.dead().redeliver(by="ann").count == 0
+
+    send_due()
+    make_due()
+    send_due()
+
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.attempts_made, delivery.attempts_in_run) == ("delivered", 3, 2)
+    assert len({got.webhook_id for got in receiver.received}) == 1
+    assert len({got.body for got in receiver.received}) == 1
+
+
+def test_requests_are_concurrent(receiver, endpoint, send_due, settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "TIMEOUT_SECONDS": 1}
+    receiver.replies(*[SILENCE] * 6)
+    for _ in range(6):
+        publish("order.created", {})
+    began = time.monotonic()
+
+    assert send_due().retried == 6
+    assert time.monotonic() - began < 2.5
+
+
+def test_no_transaction_is_open_while_a_request_is(receiver, endpoint, send_due, monkeypatch):
+    open_ones = []
+    attempt = dispatch.attempt
+    main = threading.main_thread()
+
+    def watched(claim, transport):
+        from django.db import connection
+
+        assert threading.current_thread() is not main
+        open_ones.append(connection.connection)
+        return attempt(claim, transport)
+
+    monkeypatch.setattr(drain, "attempt", watched)
+    publish("order.created", {})
+    send_due()
+
+    assert open_ones == [None]
+
+
+def test_410_is_dead_and_switches_the_endpoint_off_and_holds_the_rest(
+    receiver, endpoint, send_due, settings
+):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CONCURRENCY": 1}
+    receiver.replies(410)
+    first, second = publish("a", {}), publish("a", {})
+
+    send_due()
+
+    endpoint.refresh_from_db()
+    assert (endpoint.state, endpoint.state_reason) == ("off", "410 Gone")
+    assert first.deliveries.get().state == "dead"
+    assert second.deliveries.get().state == "held"
+    assert len(receiver.received) == 1
+    assert publish("a", {}).deliveries.count() == 0
+
+
+def test_retry_after_is_honoured(receiver, endpoint, send_due):
+    from example_project.receiver import Reply
+
+    receiver.replies(Reply(429, {"Retry-After": "50"}))
+    publish("a", {})
+
+    report = send_due()
+
+    assert 48 < report.next_due <= 50
+
+
+def test_a_poison_row_costs_itself_only(receiver, endpoint, send_due, caplog):
+    unreadable = make_endpoint(receiver.url("/unreadable"))
+    Secret.objects.filter(endpoint=unreadable).update(sealed=b"garbage")
+    secretless = make_endpoint(receiver.url("/secretless"))
+    secretless.secrets.all().delete()
+    unparseable = make_endpoint(receiver.url("/unparseable"))
+    Endpoint.objects.filter(pk=unparseable.pk).update(url="http://[::1")
+    smuggled = make_endpoint(receiver.url("/smuggled"))
+    Endpoint.objects.filter(pk=smuggled.pk).update(url="http://127.0.0.1/\r\nx: y")
+    event = publish("a", {})
+    Attempt.objects.all().delete()
+
+    send_due()
+
+    reasons = dict(event.deliveries.values_list("endpoint_id", "reason"))
+    assert reasons == {
+        endpoint.pk: "",
+        unreadable.pk: "secret",
+        secretless.pk: "secret",
+        unparseable.pk: "blocked",
+        smuggled.pk: "blocked",
+    }
+    assert [got.path for got in receiver.received] == ["/"]
+
+
+def test_a_header_that_cannot_be_sent_is_an_outcome(receiver, endpoint, send_due):
+    publish("a", b"x", content_type="text/plain\r\nx: y")
+    publish("a", b"x", content_type="text/ü€")
+
+    report = send_due()
+
+    assert report.dead == 2
+    assert set(Delivery.objects.values_list("reason", flat=True)) == {"config"}
+
+
+def test_a_bug_while_preparing_costs_one_delivery(receiver, endpoint, send_due, monkeypatch):
+    def broken(url):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(dispatch, "validate_url", broken)
+    publish("a", {})
+
+    assert send_due().dead == 1
+    assert Attempt.objects.get().detail == "RuntimeError"
+
+
+def test_several_live_secrets_sign_and_an_ended_one_does_not(receiver, endpoint, send_due):
+    from django.utils import timezone
+
+    Secret.keep(endpoint, "whsec_" + "A" * 32)
+    ended = Secret.keep(endpoint, "whsec_" + "B" * 32)
+    ended.valid_until = timezone.now()
+    ended.save()
+    publish("a", {})
+
+    send_due()
+
+    [got] = receiver.received
+    assert got.verified
+    assert len(got.headers["webhook-signature"].split(" ")) == 2
+
+
+def test_findings_are_kept_while_the_database_is_away(receiver, endpoint, send_due, monkeypatch):
+    settle, failures = lifecycle.settle, iter([1, 1])
+
+    def flaky(findings, *, using):
+        if next(failures, None):
+            raise DatabaseError("server closed the connection")
+        return settle(findings, using=using)
+
+    monkeypatch.setattr(lifecycle, "settle", flaky)
+    publish("a", {})
+
+    assert send_due().delivered == 1
+    assert len(receiver.received) == 1
+
+
+def test_a_database_away_for_longer_than_the_lease_lets_it_end(
+    receiver, endpoint, send_due, monkeypatch, settings
+):
+    settings.WEBHOOK_DELIVERY = {
+        **settings.WEBHOOK_DELIVERY,
+        "MAX_TIMEOUT_SECONDS": 1,
+        "LEASE_MARGIN_SECONDS": 0,
+    }
+
+    def away(findings, *, using):
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(lifecycle, "settle", away)
+    publish("a", {})
+
+    assert send_due().attempts == 0
+    monkeypatch.undo()
+    end_leases()
+    send_due()
+    assert Delivery.objects.get().state in ("delivered", "pending")
+    assert Attempt.objects.first().fault == "worker_lost"
+
+
+def test_a_claim_that_fails_does_not_cost_what_is_in_flight(
+    receiver, endpoint, send_due, monkeypatch
+):
+    claim, calls = lifecycle.claim, []
+
+    def second_fails(limit, **options):
+        calls.append(limit)
+        if len(calls) == 2:
+            raise DatabaseError("gone")
+        return claim(limit, **options)
+
+    receiver.replies(SILENCE, 200)
+    monkeypatch.setattr(lifecycle, "claim", second_fails)
+    publish("a", {})
+    publish("b", {})
+
+    report = send_due()
+
+    assert (report.delivered, report.retried) == (1, 1)
+
+
+def test_a_claim_that_fails_first_is_raised_to_the_task(endpoint, send_due, monkeypatch):
+    def fails(limit, **options):
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(lifecycle, "claim", fails)
+    publish("a", {})
+
+    with pytest.raises(DatabaseError):
+        send_due()
+
+
+def test_a_drain_waits_for_what_falls_due_within_its_time(receiver, endpoint):
+    receiver.replies(503)
+    publish("a", {})
+
+    report = drain.drain(using="default", seconds=4, wait=True)
+
+    assert (report.retried, report.delivered, report.next_due) == (1, 1, None)
+    first, second = (int(got.headers["webhook-timestamp"]) for got in receiver.received)
+    assert second > first
+
+
+def test_a_drain_begins_nothing_after_its_time(endpoint):
+    publish("a", {})
+
+    report = drain.drain(using="default", seconds=0)
+
+    assert report.attempts == 0
+    assert report.next_due <= 0
+
+
+def test_a_drain_that_is_asked_to_stop_finishes_what_is_in_flight(receiver, endpoint):
+    publish("a", {})
+    asked = iter([False, True])
+
+    report = drain.drain(using="default", seconds=9, wait=True, stopped=lambda: next(asked))
+
+    assert report.delivered == 1
+
+
+def test_a_drain_of_one_event_leaves_the_others(receiver, endpoint):
+    publish("a", {})
+    mine = publish("b", {})
+    heard = []
+
+    drain.drain(using="default", seconds=9, event=mine, heard=heard.append)
+
+    assert mine.deliveries.get().state == "delivered"
+    assert Delivery.objects.due().count() == 1
+    assert [each.finding.claim.webhook_id for each in heard] == [mine.webhook_id]
+
+
+def test_the_timestamp_is_the_databases_whatever_the_worker_believes(
+    receiver, endpoint, send_due, time_machine
+):
+    publish("a", {})
+    real = time.time()
+    time_machine.move_to(real + 86400)
+
+    send_due()
+
+    assert abs(int(receiver.received[0].headers["webhook-timestamp"]) - real) < 5

@@ -1,0 +1,261 @@
+"""The doorbell, the alarm, and the recurring schedules: what we ask of django-q2."""
+
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from django_q.brokers import get_broker
+from django_q.conf import Conf
+from django_q.models import OrmQ, Schedule
+from django_q.signing import SignedPackage
+
+from tests.conftest import make_endpoint
+from webhook_delivery import provisioning, publish, scheduling, tasks
+from webhook_delivery.models import Delivery, Doorbell
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def queued() -> list[dict]:
+    return [SignedPackage.loads(row.payload) for row in OrmQ.objects.order_by("pk")]
+
+
+def test_a_ring_queues_one_drain_without_arguments():
+    assert scheduling.ring(using="default")
+
+    [task] = queued()
+    assert task["func"] == "webhook_delivery.tasks.drain"
+    assert (task["args"], task["kwargs"]) == ((), {})
+    assert task["save"] is False
+    assert task["ack_failure"] is True
+    assert type(task["timeout"]) is int
+
+
+def test_a_doorbell_that_rings_is_not_rung_again():
+    assert scheduling.ring(using="default")
+    assert not scheduling.ring(using="default")
+
+    assert len(queued()) == 1
+
+
+def test_a_doorbell_that_was_answered_can_be_rung_again():
+    scheduling.ring(using="default")
+    scheduling.answer(using="default")
+
+    assert scheduling.ring(using="default")
+
+
+def test_a_ring_that_was_lost_is_repaired_by_the_next():
+    scheduling.ring(using="default")
+    OrmQ.objects.all().delete()
+    Doorbell.objects.update(rung_at=Now() - timedelta(seconds=6))
+
+    assert scheduling.ring(using="default")
+    assert len(queued()) == 1
+
+
+def test_a_doorbell_that_was_deleted_is_put_back():
+    Doorbell.objects.all().delete()
+    assert not scheduling.ring(using="default")
+
+    scheduling.answer(using="default")
+
+    assert scheduling.ring(using="default")
+
+
+def test_a_drain_stamps_its_heartbeat():
+    scheduling.answer(using="default")
+
+    assert Doorbell.objects.get().drained_at is not None
+
+
+def test_waking_leaves_the_callers_connection_open(settings):
+    from django.db import connection
+
+    connection.ensure_connection()
+    before = connection.connection
+    connection.close_at = 0
+
+    scheduling.wake()
+
+    assert connection.connection is before
+
+
+def test_an_alarm_may_not_go_off_before_its_time():
+    scheduling.arm(30, using="default")
+
+    [row] = OrmQ.objects.all()
+    assert timedelta(seconds=29) < row.lock - timezone.now() <= timedelta(seconds=30)
+
+
+def test_only_an_earlier_alarm_is_armed_beside_another():
+    for seconds in (30, 40, 20):
+        scheduling.arm(seconds, using="default")
+
+    assert OrmQ.objects.count() == 2
+
+
+def test_an_alarm_that_has_gone_off_makes_room():
+    scheduling.arm(30, using="default")
+    Doorbell.objects.update(alarm_at=Now() - timedelta(seconds=1))
+
+    scheduling.arm(60, using="default")
+
+    assert OrmQ.objects.count() == 2
+
+
+def test_with_another_broker_what_is_due_soon_is_handed_over(monkeypatch):
+    monkeypatch.setattr(Conf, "ORM", None)
+    woken = []
+    monkeypatch.setattr(scheduling, "wake", lambda broker=None: woken.append(broker))
+
+    scheduling.arm(30, using="default")
+    scheduling.arm(600, using="default")
+
+    assert woken == [None]
+
+
+def test_in_sync_mode_no_alarm_recurses(monkeypatch):
+    monkeypatch.setattr(Conf, "SYNC", True)
+
+    scheduling.arm(30, using="default")
+
+    assert not OrmQ.objects.exists()
+
+
+def test_a_named_cluster_gets_the_drains(settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CLUSTER": "webhooks"}
+
+    scheduling.wake()
+    scheduling.arm(5, using="default")
+
+    assert set(OrmQ.objects.values_list("key", flat=True)) == {"webhooks"}
+
+
+def test_a_drain_ends_before_django_q_repeats_it(monkeypatch, settings):
+    settings.WEBHOOK_DELIVERY = {}
+    for retry, timeout in [(60, None), (120, 90), (90, 75)]:
+        monkeypatch.setattr(Conf, "RETRY", retry)
+        monkeypatch.setattr(Conf, "TIMEOUT", timeout)
+
+        assert 1 <= scheduling.budget() <= 20
+        assert scheduling.task_options()["timeout"] < retry
+
+
+# ── schedules
+
+
+def test_the_sweep_is_scheduled_after_migrate_and_shown_by_django_q():
+    row = Schedule.objects.get(name="webhook_delivery sweep")
+
+    assert row.func == "webhook_delivery.tasks.sweep"
+    assert (row.schedule_type, row.minutes, row.repeats) == (Schedule.MINUTES, 1, -1)
+
+
+def migrated() -> None:
+    provisioning.provide(sender=apps.get_app_config("webhook_delivery"), using="default")
+
+
+def test_migrating_again_doubles_nothing():
+    migrated()
+    migrated()
+
+    assert Schedule.objects.filter(name="webhook_delivery sweep").count() == 1
+
+
+def test_a_schedule_that_was_deleted_or_doubled_is_mended():
+    Schedule.objects.all().delete()
+    assert scheduling.schedules_missing() == ["webhook_delivery sweep"]
+    migrated()
+    assert scheduling.schedules_missing() == []
+
+    Schedule.objects.create(name="webhook_delivery sweep", func="other")
+    migrated()
+    assert Schedule.objects.get().func == "webhook_delivery.tasks.sweep"
+
+
+def test_what_a_person_set_stays():
+    Schedule.objects.update(minutes=5, repeats=0, cluster="mine")
+    migrated()
+
+    row = Schedule.objects.get()
+    assert (row.minutes, row.repeats, row.cluster) == (5, 0, "mine")
+    assert scheduling.schedules_missing() == ["webhook_delivery sweep"]
+
+
+def test_schedules_can_be_left_to_others(settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "SCHEDULES": False}
+    Schedule.objects.all().delete()
+    migrated()
+
+    assert not Schedule.objects.exists()
+    assert scheduling.schedules_missing() == []
+
+
+def test_the_scheduler_of_django_q_queues_the_sweep():
+    from django_q.scheduler import scheduler
+
+    Schedule.objects.update(next_run=timezone.now() - timedelta(seconds=1))
+    scheduler(broker=get_broker())
+
+    [task] = queued()
+    assert task["func"] == "webhook_delivery.tasks.sweep"
+    assert task["ack_failure"] is True
+    assert task["kwargs"] == {}
+
+
+# ── tasks
+
+
+def test_a_task_clears_the_doorbell_before_it_claims(receiver, endpoint, monkeypatch):
+    publish("a", {})
+    seen = []
+    claim = tasks.send_due
+
+    def watched(**options):
+        seen.append(Doorbell.objects.get().ringing)
+        return claim(**options)
+
+    monkeypatch.setattr(tasks, "send_due", watched)
+    tasks.drain()
+
+    assert seen == [False]
+    assert Delivery.objects.get().state == "delivered"
+
+
+def test_a_task_arms_an_alarm_for_what_it_leaves(receiver, settings):
+    endpoint = make_endpoint(receiver.url(), retry_schedule=[600])
+    receiver.replies(503)
+    publish("a", {})
+    OrmQ.objects.all().delete()
+
+    tasks.drain()
+
+    [row] = OrmQ.objects.all()
+    assert row.lock - timezone.now() > timedelta(seconds=590)
+    assert endpoint.deliveries.get().state == "pending"
+
+
+def test_a_sweep_delivers_what_every_ring_forgot(receiver, endpoint):
+    with transaction.atomic():
+        publish("a", {})
+    OrmQ.objects.all().delete()
+
+    tasks.sweep()
+
+    assert Delivery.objects.get().state == "delivered"
+    assert Doorbell.objects.get().swept_at is not None
+
+
+def test_tasks_never_raise(monkeypatch, caplog):
+    def broken(**options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(scheduling, "answer", broken)
+
+    assert tasks.drain() is None
+    assert tasks.sweep() is None
+    assert "goes on with what is due" in caplog.text
