@@ -63,6 +63,7 @@ class Receiver:
     def __init__(self, *, port: int = 0, heard: Callable[[Received], None] | None = None) -> None:
         self.received: list[Received] = []
         self.secrets: dict[str, str] = {}
+        self.thinks = 0.0  # seconds before each answer
         self.arrived = threading.Condition()
         self._scripts: dict[str, deque[Reply]] = defaultdict(deque)
         self._heard = heard
@@ -115,6 +116,8 @@ class Receiver:
             self._heard(got)
         if reply.status == SILENCE:
             self._closing.wait(60)
+        elif self.thinks:
+            self._closing.wait(self.thinks)
         return reply
 
     def _verify(self, path: str, headers: Mapping[str, str], body: bytes) -> bool | None:
@@ -132,13 +135,20 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A sender that dies while it is answered is no error of the receiver's."""
+
 
 def _handler_for(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            length = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:  # the sender died in the middle of its request
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             reply = receiver._take(self.path, headers, body, self.client_address[1])
             if reply.status == SILENCE:

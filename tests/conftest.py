@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+import redis
 from django.db.models import F
 
 from example_project.receiver import Receiver
@@ -54,3 +56,27 @@ def make_due() -> None:
 def end_leases() -> None:
     """Let the lease of every claim have ended."""
     Delivery.objects.sending().update(due_at=F("due_at") - timedelta(days=30))
+
+
+REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
+
+
+@pytest.fixture(params=["orm", "redis"])
+def broker(request: pytest.FixtureRequest) -> str:
+    """Each of the brokers that clusters are tested with."""
+    if request.param == "redis":
+        with redis.Redis.from_url(REDIS_URL) as server:
+            try:
+                server.ping()
+            except redis.ConnectionError:
+                pytest.skip(f"no Redis answers at {REDIS_URL}")
+    return request.param
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where every server is required, a test that was skipped has failed."""
+    report = (yield).get_result()
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("REQUIRE_SERVERS"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though REQUIRE_SERVERS is set: {report.longrepr}"

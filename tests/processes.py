@@ -16,9 +16,7 @@ from django.db import connection
 from example_project import processes
 from example_project.processes import Process, ReceiverProcess
 from example_project.settings import BASE_DIR
-from tests.conftest import SECRET
-
-REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
+from tests.conftest import REDIS_URL, SECRET
 
 
 def environment(*, broker: str = "orm") -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""`python -m tests.publisher`: publishes every example of GitHub's, each in its own transaction."""
+"""`python -m tests.publisher`: publishes GitHub's examples, or orders, one transaction each."""
 
+import argparse
 import json
 import time
 
@@ -7,11 +8,14 @@ import django
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=0, help="how many; else GitHub's examples")
+    orders = parser.parse_args().orders
     django.setup()
     from example_project import github
     from webhook_delivery import publish
 
-    examples = github.examples()
+    examples = [("order.created", {})] * orders or github.examples()
     began = time.monotonic()
     events = [publish(event_type, payload).webhook_id for event_type, payload in examples]
     print(json.dumps({"seconds": time.monotonic() - began, "events": events}))

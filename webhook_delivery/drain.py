@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from django.db import DatabaseError, InterfaceError, connections
 
 from webhook_delivery import endpoints, lifecycle
-from webhook_delivery.claims import Claim, Finding
+from webhook_delivery.claims import Claim, Finding, Settled
 from webhook_delivery.conf import settings
 from webhook_delivery.dispatch import attempt
-from webhook_delivery.lifecycle import Settled
 from webhook_delivery.models import Delivery, Event
 from webhook_delivery.outcomes import Fault, Verdict
 from webhook_delivery.transport import Transport
@@ -26,7 +25,7 @@ GATHER_SECONDS = 0.05
 """How long outcomes are gathered before they are settled together: what a kill can double."""
 GATHER_COUNT = 200
 LOOK_SECONDS = 0.1
-"""How often a waiting drain looks for what has become due."""
+"""How often a drain looks for what has become due, while it waits for that or for answers."""
 
 
 @dataclass
@@ -37,7 +36,7 @@ class Report:
     retried: int = 0
     dead: int = 0
     next_due: float | None = None
-    """Seconds until the next delivery falls due (negative: late); None if none waits."""
+    """Seconds until a delivery falls due or a claim's lease ends; None if there is nothing."""
 
     @property
     def attempts(self) -> int:
@@ -58,6 +57,7 @@ def drain(
     using: str,
     seconds: float,
     wait: bool = False,
+    patience: float = 0,
     event: Event | None = None,
     stopped: Callable[[], bool] = lambda: False,
     heard: Callable[[Settled], None] = lambda settled: None,
@@ -65,13 +65,14 @@ def drain(
     """
     Send what is due.
 
-    It begins nothing new after `seconds`, or when `stopped()`; with `wait` it stays for what falls
-    due before then; with `event` it sends only that event's deliveries. `heard` is told of each
-    finding once it is recorded.
+    seconds: nothing new is begun after so long, nor when `stopped()`.
+    wait: stay for what falls due meanwhile, or within `patience` seconds.
+    event: send only that event's deliveries.
+    heard: is told of each finding once it is recorded.
     """
     run = _Run(using=using, event=event, heard=heard, ends=time.monotonic() + seconds)
     try:
-        while not stopped() and (run.step() or (wait and run.await_due())):
+        while not stopped() and (run.step() or (wait and run.await_due(patience))):
             pass
         run.finish()
     finally:
@@ -104,13 +105,13 @@ class _Run:
         self._settle(self._gather())
         return True
 
-    def await_due(self) -> bool:
-        """Sleep until something may be due; False if nothing will be before the time is up."""
-        self.report.next_due = due = Delivery.objects.using(self.using).next_due()
-        left = self.ends - time.monotonic()
-        if due is None or due > left or left <= 0:
+    def await_due(self, patience: float) -> bool:
+        """Sleep until something may be due; False if there is nothing to stay for."""
+        due, left = self._next_due(), self.ends - time.monotonic()
+        if due is None or left <= 0 or due > max(left, patience):
             return False
         time.sleep(min(max(due, 0.01), LOOK_SECONDS))
+        lifecycle.rescue(using=self.using)
         return True
 
     def finish(self) -> None:
@@ -118,11 +119,16 @@ class _Run:
         self.ends = time.monotonic()
         while self.step():
             pass
-        self.report.next_due = Delivery.objects.using(self.using).next_due()
+        self.report.next_due = self._next_due()
 
     def close(self) -> None:
         self.threads.shutdown(wait=False, cancel_futures=True)
         self.transport.close()
+
+    def _next_due(self) -> float | None:
+        deliveries = Delivery.objects.using(self.using)
+        moments = deliveries.waiting().first_due_in(), deliveries.sending().first_due_in()
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _launch(self) -> None:
         room = settings.CONCURRENCY - len(self.flying)
@@ -147,7 +153,7 @@ class _Run:
     def _gather(self) -> list[Finding]:
         """The findings of a moment: wait for the first, then a little for more."""
         found = self.unsettled
-        until = time.monotonic() + 1
+        until = time.monotonic() + LOOK_SECONDS
         while len(found) < len(self.flying) and len(found) < GATHER_COUNT:
             try:
                 found.append(self.landed.get(timeout=max(0.0, until - time.monotonic())))

@@ -45,7 +45,7 @@ def _silence(using: str) -> Iterator[Illness]:
 
 
 def _lateness(using: str) -> Iterator[Illness]:
-    due = Delivery.objects.using(using).next_due()
+    due = Delivery.objects.using(using).waiting().first_due_in()
     if due is not None and -due > settings.HEALTH_LATE_SECONDS:
         yield Illness(
             "late",

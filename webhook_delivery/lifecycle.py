@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -24,7 +23,7 @@ from django.db import connections, transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
-from webhook_delivery.claims import Claim, Finding, lease_seconds, load
+from webhook_delivery.claims import Claim, Finding, Settled, lease_seconds, load
 from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet, Endpoint, Event
 from webhook_delivery.outcomes import Decision, Fault, Outcome, Verdict
 
@@ -76,22 +75,6 @@ def claim(limit: int, *, using: str, event: Event | None = None) -> list[Claim]:
             attempts_made=F("attempts_made") + 1,
         )
         return load(Delivery.objects.using(using).sending().filter(pk__in=ids, claim=token))
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """A finding that was recorded, and what it led to."""
-
-    finding: Finding
-    decision: Decision
-
-    @property
-    def delivery_id(self) -> int:
-        return self.finding.claim.delivery_id
-
-    def due_at(self, now: datetime) -> datetime | None:
-        delay = self.decision.delay
-        return None if delay is None else now + timedelta(seconds=delay)
 
 
 def settle(findings: Sequence[Finding], *, using: str) -> list[Settled]:

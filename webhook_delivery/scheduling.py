@@ -114,12 +114,17 @@ def budget() -> float:
     return float(max(1.0, min(settings.DRAIN_SECONDS, *limits)))
 
 
+def patience() -> float:
+    """How long ahead a drain stays for what falls due: only the ORM broker can be told a time."""
+    return HANDOVER_SECONDS if _orm_alias() is None else 0
+
+
 def arm(seconds: float, *, using: str) -> None:
     """See to it that a drain runs when something falls due in so many seconds."""
     if Conf.SYNC:
         return
     if _orm_alias() is None:
-        if seconds <= HANDOVER_SECONDS:
+        if seconds <= patience():
             wake()
     elif _sooner(seconds, using):
         wake(_Later(seconds))

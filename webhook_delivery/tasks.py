@@ -35,7 +35,9 @@ def drain() -> None:
     using = router.db_for_write(Delivery)
     scheduling.answer(using=using)
     lifecycle.rescue(using=using)
-    report = send_due(using=using, seconds=scheduling.budget(), wait=True)
+    report = send_due(
+        using=using, seconds=scheduling.budget(), wait=True, patience=scheduling.patience()
+    )
     if report.next_due is not None:
         scheduling.arm(report.next_due, using=using)
 

@@ -38,18 +38,22 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(state=Delivery.State.HELD)
 
     def due(self) -> Self:
-        """Waiting, its time has come, and its endpoint is on."""
-        on = Endpoint.objects.using(self.db).on().values("pk")
-        return self.pending().filter(due_at__lte=Now(), endpoint__in=on)
+        """Waiting, and their time has come."""
+        return self.waiting().filter(due_at__lte=Now())
 
     def stuck(self) -> Self:
         """Claimed by a worker whose lease has ended."""
         return self.sending().filter(due_at__lte=Now())
 
-    def next_due(self) -> float | None:
-        """Seconds until the earliest falls due, negative if it is late; None if none waits."""
-        on = self.pending().filter(endpoint__in=Endpoint.objects.using(self.db).on().values("pk"))
-        first = on.order_by("due_at").values_list("due_at", Now()).first()
+    def waiting(self) -> Self:
+        """To be attempted when their time comes: pending, and the endpoint is on."""
+        on = Endpoint.objects.using(self.db).on().values("pk")
+        return self.pending().filter(endpoint__in=on)
+
+    def first_due_in(self) -> float | None:
+        """Seconds until the first `due_at` of these, negative if past; None if none has one."""
+        dated = self.filter(due_at__isnull=False).order_by("due_at")
+        first = dated.values_list("due_at", Now()).first()
         return None if first is None else float((first[0] - first[1]).total_seconds())
 
     def unfinished(self) -> Self:

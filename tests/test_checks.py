@@ -1,0 +1,87 @@
+"""A configuration that cannot deliver is refused at start-up, with what to change."""
+
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.checks import run_checks
+from django.db import connection
+from django_q.conf import Conf
+
+
+@pytest.fixture(autouse=True)
+def good(settings):
+    settings.WEBHOOK_DELIVERY = {"SECRET_KEYS": [Fernet.generate_key().decode()]}
+
+
+def found() -> dict[str, str]:
+    return {m.id: f"{m.msg} {m.hint}" for m in run_checks(tags=["webhook_delivery"])}
+
+
+def test_a_good_configuration_passes():
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "said"),
+    [
+        ("RETRIES", 5, "E001", "RETRY_SCHEDULE"),
+        ("TIMEOUT_SECONDS", "15", "E002", "TIMEOUT_SECONDS"),
+        ("TIMEOUT_SECONDS", -1, "E002", "15"),
+        ("INLINE", 1, "E002", "False"),
+        ("CLUSTER", 5, "E002", "CLUSTER"),
+        ("RETRY_SCHEDULES", [], "E002", "{}"),
+        ("RETRY_SCHEDULE", "5", "E002", "RETRY_SCHEDULE"),
+        ("RETRY_SCHEDULE", [-5], "E003", "604 800"),
+        ("RETRY_SCHEDULES", {"order.*": 5}, "E003", "list of seconds"),
+        ("ALLOWED_NETWORKS", ["10.0.0.1/8"], "E004", "CIDR"),
+        ("SECRET_KEYS", ["short"], "E005", "generate_key"),
+        ("MAX_TIMEOUT_SECONDS", 300, "E006", "Q_CLUSTER['retry']"),
+    ],
+)
+def test_each_mistake_has_its_message(settings, name, value, code, said):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, name: value}
+
+    messages = found()
+
+    assert said in messages[f"webhook_delivery.{code}"]
+
+
+def test_a_key_derived_from_secret_key_is_warned_about_in_production(settings):
+    settings.WEBHOOK_DELIVERY = {}
+    settings.DEBUG = False
+    assert "webhook_delivery.W001" in found()
+
+    settings.DEBUG = True
+    assert found() == {}
+
+
+DATABASES: dict[str, tuple[dict[str, Any], str]] = {
+    "sqlite without immediate": ({"ENGINE": "django.db.backends.sqlite3"}, "W002"),
+    "a pool": ({"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"pool": True}}, "W003"),
+}
+
+
+@pytest.mark.parametrize(("database", "code"), DATABASES.values(), ids=DATABASES)
+def test_connections_that_fail_workers_are_warned_about(monkeypatch, database, code):
+    from django.conf import settings
+
+    monkeypatch.setitem(settings.DATABASES, "default", database)
+
+    assert list(found()) == [f"webhook_delivery.{code}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [("TIMEOUT", None, "W004"), ("TIMEOUT", 90, "W004"), ("SCHEDULER", False, "W005")],
+)
+def test_settings_of_django_q_that_delay_or_double_are_warned_about(monkeypatch, name, value, code):
+    monkeypatch.setattr(Conf, name, value)
+
+    assert list(found()) == [f"webhook_delivery.{code}"]
+
+
+def test_a_broker_that_reconnects_all_the_time_is_warned_about(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
+
+    assert list(found()) == ["webhook_delivery.W006"]
