@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
+from django_q.signals import post_spawn
 from django_q.signing import SignedPackage
 
 from tests.conftest import make_endpoint
@@ -82,6 +83,12 @@ def test_waking_leaves_the_callers_connection_open(settings):
     scheduling.wake()
 
     assert connection.connection is before
+
+
+def test_a_worker_that_starts_wakes_a_drain():
+    post_spawn.send(sender="django_q", proc_name="worker")
+
+    assert [task["func"] for task in queued()] == ["webhook_delivery.tasks.drain"]
 
 
 def test_an_alarm_may_not_go_off_before_its_time():

@@ -11,11 +11,13 @@ from typing import Any
 from django.db import connections, router, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.dispatch import receiver
 from django.utils import timezone
 from django_q.brokers import Broker, get_broker
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import Schedule
+from django_q.signals import post_spawn
 from django_q.tasks import async_task
 
 from webhook_delivery.claims import lease_seconds
@@ -95,6 +97,12 @@ def wake(broker: Broker | None = None) -> None:
                 _enqueue(broker)
     except Exception:
         logger.exception("The broker took no task; the next sweep will find what is due")
+
+
+@receiver(post_spawn, dispatch_uid="webhook_delivery.scheduling")
+def _wake_with_the_worker(**kwargs: Any) -> None:
+    """A worker that starts may follow one that was killed, with its task and its claims."""
+    wake()
 
 
 def _enqueue(broker: Broker | None) -> None:
