@@ -47,6 +47,12 @@ def test_each_mistake_has_its_message(settings, name, value, code, said):
     assert said in messages[f"webhook_delivery.{code}"]
 
 
+def test_times_without_a_zone_are_refused(settings):
+    settings.USE_TZ = False
+
+    assert "USE_TZ = True" in found()["webhook_delivery.E007"]
+
+
 def test_a_key_derived_from_secret_key_is_warned_about_in_production(settings):
     settings.WEBHOOK_DELIVERY = {}
     settings.DEBUG = False

@@ -14,7 +14,7 @@ from django.utils import timezone
 from example_project.settings import BASE_DIR
 from tests.conftest import make_due, make_endpoint
 from tests.processes import environment, wait_until
-from webhook_delivery import publish, scheduling
+from webhook_delivery import doorbell, publish
 from webhook_delivery.models import ConsoleAction, Delivery, Doorbell
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -117,7 +117,7 @@ def test_health_says_what_is_wrong_and_what_to_do_and_exits_1(receiver, endpoint
         webhooks("health")
     assert exited.value.code == 1
 
-    scheduling.answer(using="default")
+    doorbell.answer(using="default")
     assert webhooks("health") == "Healthy.\n"
     assert in_json("health") == {"healthy": True, "illnesses": []}
 

@@ -2,9 +2,10 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from example_project.receiver import SILENCE
 from tests.conftest import end_leases, make_due, make_endpoint
@@ -83,8 +84,6 @@ def test_no_transaction_is_open_while_a_request_is(receiver, endpoint, send_due,
     main = threading.main_thread()
 
     def watched(claim, transport):
-        from django.db import connection
-
         assert threading.current_thread() is not main
         open_ones.append(connection.connection)
         return attempt(claim, transport)
@@ -260,7 +259,7 @@ def test_a_drain_waits_for_what_falls_due_within_its_time(receiver, endpoint):
     receiver.replies(503)
     publish("a", {})
 
-    report = drain.drain(using="default", seconds=4, wait=True)
+    report = drain.drain(using="default", seconds=4, stay=4)
 
     assert (report.retried, report.delivered, report.next_due) == (1, 1, None)
     first, second = (int(got.headers["webhook-timestamp"]) for got in receiver.received)
@@ -280,7 +279,7 @@ def test_a_drain_that_is_asked_to_stop_finishes_what_is_in_flight(receiver, endp
     publish("a", {})
     asked = iter([False, True])
 
-    report = drain.drain(using="default", seconds=9, wait=True, stopped=lambda: next(asked))
+    report = drain.drain(using="default", seconds=9, stay=9, stopped=lambda: next(asked))
 
     assert report.delivered == 1
 
@@ -295,6 +294,58 @@ def test_a_drain_of_one_event_leaves_the_others(receiver, endpoint):
     assert mine.deliveries.get().state == "delivered"
     assert Delivery.objects.due().count() == 1
     assert [each.finding.claim.webhook_id for each in heard] == [mine.webhook_id]
+
+
+def test_nothing_is_sent_on_a_claim_that_has_ended(receiver, endpoint, monkeypatch):
+    """A worker that was stopped for longer than its lease wakes up with a claim in its hands."""
+    publish("a", {})
+    claim = lifecycle.claim
+
+    def claim_and_sleep(limit, **options):
+        held = claim(limit, **options)
+        return [replace(each, lease=0.0) for each in held]
+
+    monkeypatch.setattr(lifecycle, "claim", claim_and_sleep)
+
+    assert drain.drain(using="default", seconds=1).attempts == 0
+    assert receiver.received == []
+
+
+def test_410_and_its_switching_off_are_recorded_together(receiver, endpoint, send_due, monkeypatch):
+    from webhook_delivery import endpoints
+
+    switch_off, failures = endpoints.switch_off, iter([1])
+
+    def flaky(*args, **options):
+        if next(failures, None):
+            raise DatabaseError("gone")
+        return switch_off(*args, **options)
+
+    receiver.replies(410)
+    monkeypatch.setattr(endpoints, "switch_off", flaky)
+    publish("a", {})
+
+    assert send_due().dead == 1
+    endpoint.refresh_from_db()
+    assert endpoint.state == "off"
+
+
+@pytest.mark.parametrize("zone", ["+05:00", "-08:00"])
+def test_a_database_session_in_another_time_zone_signs_the_same_time(
+    receiver, endpoint, send_due, zone
+):
+    if connection.vendor == "sqlite":
+        zone = "UTC"  # it knows no other
+    else:
+        verb = {"mysql": "time_zone =", "postgresql": "time zone"}[connection.vendor]
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET {verb} '{zone}'")
+    publish("a", {})
+
+    send_due()
+
+    assert receiver.received[0].verified
+    connection.close()
 
 
 def test_the_timestamp_is_the_databases_whatever_the_worker_believes(

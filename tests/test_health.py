@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from django_q.models import Schedule
 
 from tests.conftest import end_leases, make_endpoint
-from webhook_delivery import health, lifecycle, publish, scheduling
+from webhook_delivery import doorbell, health, lifecycle, publish
 from webhook_delivery.models import Delivery, Doorbell
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def drained():
-    scheduling.answer(using="default")
+    doorbell.answer(using="default")
 
 
 def codes() -> list[str]:

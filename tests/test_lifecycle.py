@@ -219,6 +219,31 @@ def test_what_a_receiver_says_can_always_be_recorded(target):
     assert len(attempt.detail) == 200
 
 
+@pytest.mark.parametrize(
+    "schedule", ["fast", {"a": 1}, ["5"], 5, [-1], [10**15]], ids=lambda s: str(s)[:10]
+)
+def test_an_endpoint_with_an_invalid_schedule_harms_nobody(target, schedule):
+    unvalidated = make_endpoint("https://b.example/", retry_schedule=schedule)
+    publish_one()
+
+    settle(*[found(claim, 503) for claim in claim_all()])
+
+    assert set(Delivery.objects.values_list("state", flat=True)) == {"pending"}
+    assert unvalidated.deliveries.get().attempts_made == 1
+    make_due()
+    claim_all()
+    end_leases()
+    assert len(lifecycle.rescue(using="default")) == 2
+
+
+@pytest.mark.parametrize("timeout", [-1, 0, None])
+def test_a_timeout_that_is_none_is_the_default(target, timeout):
+    Endpoint.objects.update(timeout_seconds=timeout)
+    publish_one()
+
+    assert claim_all()[0].timeout == 2
+
+
 # ── races
 
 
@@ -386,8 +411,17 @@ def test_what_became_pending_while_its_endpoint_was_paused_is_held(target):
     publish_one()
     Endpoint.objects.update(state="paused")
 
-    assert len(endpoints.hold_strays(using="default")) == 1
+    endpoints.settle_strays(using="default")
     assert Delivery.objects.get().state == "held"
+
+
+def test_what_was_held_while_its_endpoint_was_switched_on_is_released(target):
+    publish_one()
+    endpoints.pause(target.pk, using="default")
+    Endpoint.objects.update(state="on")
+
+    endpoints.settle_strays(using="default")
+    assert len(claim_all()) == 1
 
 
 # ── vocabulary

@@ -3,13 +3,13 @@
 import threading
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django_q.brokers.orm import ORM
 
 from example_project.shop.models import Order
 from tests.conftest import make_endpoint
-from webhook_delivery import InvalidEventType, PayloadNotSerializable, publish
+from webhook_delivery import InvalidEvent, PayloadNotSerializable, publish
 from webhook_delivery.models import Delivery, Doorbell, Endpoint, Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -128,7 +128,7 @@ def test_a_doorbell_that_is_broken_neither_raises_nor_loses(monkeypatch, caplog)
     def broken(**kwargs):
         raise DatabaseError("gone")
 
-    monkeypatch.setattr("webhook_delivery.scheduling.ring", broken)
+    monkeypatch.setattr("webhook_delivery.doorbell.ring", broken)
     publish("order.shipped", {})
 
     assert owed() == 1
@@ -223,8 +223,60 @@ def test_a_key_used_before_leaves_the_callers_transaction_usable():
     "event_type", ["", "order created", "order.", ".a", "a..b", "ä", "a" * 201]
 )
 def test_an_event_type_that_is_none_is_refused(event_type):
-    with pytest.raises(InvalidEventType):
+    with pytest.raises(InvalidEvent):
         publish(event_type, {})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tenant": "x" * 101},
+        {"tenant": None},
+        {"tenant": "a\0b"},
+        {"idempotency_key": "x" * 201},
+        {"idempotency_key": "a\0b"},
+        {"idempotency_key": 7},
+        {"content_type": "x" * 101},
+        {"event_type": None},
+        {"event_type": 5},
+    ],
+    ids=str,
+)
+def test_what_a_database_would_refuse_leaves_the_callers_transaction_usable(wrong):
+    with transaction.atomic():
+        with pytest.raises(InvalidEvent):
+            publish(**{"event_type": "a", "payload": {}, **wrong})
+        Order.objects.create(number=7, total=1)
+
+    assert Order.objects.exists()
+
+
+def test_the_source_of_an_object_with_a_long_key_is_cut():
+    assert len(publish("a", {}, source="x" * 300).source) == 200
+
+
+def test_an_empty_idempotency_key_is_a_key():
+    assert publish("a", {}, idempotency_key="") == publish("a", {}, idempotency_key="")
+
+
+def test_another_integrity_error_is_raised_as_it_is(monkeypatch):
+    def broken(*args, **options):
+        raise IntegrityError("another constraint")
+
+    monkeypatch.setattr("webhook_delivery.lifecycle.owe", broken)
+
+    with pytest.raises(IntegrityError, match="another"):
+        publish("a", {}, idempotency_key="7")
+
+
+def test_names_that_differ_in_case_accents_or_blanks_are_different():
+    make_endpoint("https://a.example/", "order.Created", tenant="acme")
+
+    for tenant in ("ACME", "acme ", "acmé"):
+        assert publish("order.Created", {}, tenant=tenant).deliveries.count() == 0
+    assert publish("order.created", {}, tenant="acme").deliveries.count() == 0
+    assert publish("order.Created", {}, tenant="acme").deliveries.count() == 1
+    assert len({publish("a", {}, idempotency_key=k).pk for k in ("Key", "key", "key ")}) == 3
 
 
 def test_a_payload_that_cannot_be_written_leaves_the_callers_transaction_usable():

@@ -1,20 +1,18 @@
-"""The doorbell, the alarm, and the recurring schedules: what we ask of django-q2."""
+"""What we ask of django-q2: clusters, schedules, and tasks that never raise."""
 
 from datetime import timedelta
 
 import pytest
 from django.apps import apps
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
-from django_q.signals import post_spawn
 from django_q.signing import SignedPackage
 
 from tests.conftest import make_endpoint
-from webhook_delivery import provisioning, publish, scheduling, tasks
+from webhook_delivery import doorbell, provisioning, publish, scheduling, tasks
 from webhook_delivery.models import Delivery, Doorbell
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,120 +22,11 @@ def queued() -> list[dict]:
     return [SignedPackage.loads(row.payload) for row in OrmQ.objects.order_by("pk")]
 
 
-def test_a_ring_queues_one_drain_without_arguments():
-    assert scheduling.ring(using="default")
-
-    [task] = queued()
-    assert task["func"] == "webhook_delivery.tasks.drain"
-    assert (task["args"], task["kwargs"]) == ((), {})
-    assert task["save"] is False
-    assert task["ack_failure"] is True
-    assert type(task["timeout"]) is int
-
-
-def test_a_doorbell_that_rings_is_not_rung_again():
-    assert scheduling.ring(using="default")
-    assert not scheduling.ring(using="default")
-
-    assert len(queued()) == 1
-
-
-def test_a_doorbell_that_was_answered_can_be_rung_again():
-    scheduling.ring(using="default")
-    scheduling.answer(using="default")
-
-    assert scheduling.ring(using="default")
-
-
-def test_a_ring_that_was_lost_is_repaired_by_the_next():
-    scheduling.ring(using="default")
-    OrmQ.objects.all().delete()
-    Doorbell.objects.update(rung_at=Now() - timedelta(seconds=6))
-
-    assert scheduling.ring(using="default")
-    assert len(queued()) == 1
-
-
-def test_a_doorbell_that_was_deleted_is_put_back():
-    Doorbell.objects.all().delete()
-    assert not scheduling.ring(using="default")
-
-    scheduling.answer(using="default")
-
-    assert scheduling.ring(using="default")
-
-
-def test_a_drain_stamps_its_heartbeat():
-    scheduling.answer(using="default")
-
-    assert Doorbell.objects.get().drained_at is not None
-
-
-def test_waking_leaves_the_callers_connection_open(settings):
-    from django.db import connection
-
-    connection.ensure_connection()
-    before = connection.connection
-    connection.close_at = 0
-
-    scheduling.wake()
-
-    assert connection.connection is before
-
-
-def test_a_worker_that_starts_wakes_a_drain():
-    post_spawn.send(sender="django_q", proc_name="worker")
-
-    assert [task["func"] for task in queued()] == ["webhook_delivery.tasks.drain"]
-
-
-def test_an_alarm_may_not_go_off_before_its_time():
-    scheduling.arm(30, using="default")
-
-    [row] = OrmQ.objects.all()
-    assert timedelta(seconds=29) < row.lock - timezone.now() <= timedelta(seconds=30)
-
-
-def test_only_an_earlier_alarm_is_armed_beside_another():
-    for seconds in (30, 40, 20):
-        scheduling.arm(seconds, using="default")
-
-    assert OrmQ.objects.count() == 2
-
-
-def test_an_alarm_that_has_gone_off_makes_room():
-    scheduling.arm(30, using="default")
-    Doorbell.objects.update(alarm_at=Now() - timedelta(seconds=1))
-
-    scheduling.arm(60, using="default")
-
-    assert OrmQ.objects.count() == 2
-
-
-def test_with_another_broker_what_is_due_soon_is_handed_over(monkeypatch):
-    monkeypatch.setattr(Conf, "ORM", None)
-    woken = []
-    monkeypatch.setattr(scheduling, "wake", lambda broker=None: woken.append(broker))
-
-    scheduling.arm(30, using="default")
-    scheduling.arm(600, using="default")
-
-    assert woken == [None]
-
-
-def test_in_sync_mode_no_alarm_recurses(monkeypatch):
-    monkeypatch.setattr(Conf, "SYNC", True)
-
-    scheduling.arm(30, using="default")
-
-    assert not OrmQ.objects.exists()
-
-
 def test_a_named_cluster_gets_the_drains(settings):
     settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CLUSTER": "webhooks"}
 
     scheduling.wake()
-    scheduling.arm(5, using="default")
+    scheduling.wake_in(5)
 
     assert set(OrmQ.objects.values_list("key", flat=True)) == {"webhooks"}
 
@@ -191,6 +80,13 @@ def test_what_a_person_set_stays():
     row = Schedule.objects.get()
     assert (row.minutes, row.repeats, row.cluster) == (5, 0, "mine")
     assert scheduling.schedules_missing() == ["webhook_delivery sweep"]
+
+
+def test_a_change_of_settings_reaches_the_stored_schedule(settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "MAX_TIMEOUT_SECONDS": 20}
+    migrated()
+
+    assert f"'timeout': {scheduling.task_options()['timeout']}" in Schedule.objects.get().kwargs
 
 
 def test_schedules_can_be_left_to_others(settings):
@@ -261,7 +157,7 @@ def test_tasks_never_raise(monkeypatch, caplog):
     def broken(**options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(scheduling, "answer", broken)
+    monkeypatch.setattr(doorbell, "answer", broken)
 
     assert tasks.drain() is None
     assert tasks.sweep() is None

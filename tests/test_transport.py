@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import threading
@@ -13,10 +14,10 @@ import pytest
 import trustme
 
 from example_project.receiver import SILENCE, Reply
-from webhook_delivery import transport as wire
-from webhook_delivery.deadlines import PunctualTLSSocket
 from webhook_delivery.outcomes import Fault, Outcome
 from webhook_delivery.transport import EXCERPT_BYTES, Transport
+from webhook_delivery.transport import connections as wire
+from webhook_delivery.transport.deadlines import PunctualTLSSocket
 
 
 @pytest.fixture
@@ -32,6 +33,16 @@ def post(transport) -> Callable[..., Outcome]:
         return transport.post(endpoint, url, body, {"x-test": "1"}, timeout=timeout)
 
     return post
+
+
+def read_request(connection: socket.socket) -> None:
+    """All of it: a server that closes with something unread resets the connection."""
+    got = b""
+    while not got.endswith(b"{}"):
+        part = connection.recv(65536)
+        if not part:
+            raise ConnectionError("the client has gone")
+        got += part
 
 
 @contextlib.contextmanager
@@ -51,15 +62,17 @@ def raw_server(serve: Callable[[socket.socket], None], context: ssl.SSLContext |
                 with connection, contextlib.suppress(OSError):
                     wrap = context.wrap_socket if context else lambda plain, **_: plain
                     with wrap(connection, server_side=True) as wrapped:
-                        wrapped.recv(65536)
+                        read_request(wrapped)
                         serve(wrapped)
 
         thread = threading.Thread(target=accept)
         thread.start()
         scheme = "https" if context else "http"
-        yield f"{scheme}://localhost:{listening.getsockname()[1]}/"
-        closing.set()
-        thread.join()
+        try:
+            yield f"{scheme}://localhost:{listening.getsockname()[1]}/"
+        finally:
+            closing.set()
+            thread.join()
 
 
 def says(*parts: bytes, pause: float = 0.0) -> Callable[[socket.socket], None]:
@@ -137,6 +150,82 @@ def test_connections_are_reused_within_an_endpoint_and_never_across(receiver, po
     assert first == second != other
 
 
+@pytest.mark.parametrize("interim", [b"102 Processing", b"103 Early Hints"])
+def test_an_interim_answer_is_not_the_answer_nor_the_next_ones(post, interim):
+    """Or the final answer would lie in the connection, and be taken for the next request's."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 " + interim + b"\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+
+    with raw_server(serve) as url:
+        assert [post(url).status, post(url).status] == [200, 503]
+
+
+def test_a_connection_that_switches_protocols_is_not_used_again(post):
+    switching = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+    with raw_server(says(switching, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as url:
+        assert [post(url).status, post(url).status] == [101, 101]
+
+
+def test_an_idle_connection_that_the_receiver_closed_is_replaced(post):
+    """The receiver takes a second request on each connection, and hangs up without a word."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            read_request(connection)
+
+    with raw_server(serve) as url:
+        assert [post(url).status for _ in range(5)] == [204] * 5
+
+
+def test_a_receiver_that_resets_a_fresh_connection_is_asked_once(post):
+    asked = []
+
+    with raw_server(asked.append) as url:
+        assert post(url).fault is Fault.RESET
+
+    assert len(asked) == 1
+
+
+def test_pools_used_longest_ago_make_room(settings, receiver, post, transport):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CONCURRENCY": 2}
+
+    for endpoint in (1, 2, 3, 4, 1, 5):
+        assert post(receiver.url(), endpoint=endpoint).delivered
+
+    assert set(transport._adapters) == {1, 3, 4, 5}
+
+
+def test_too_many_open_files_are_the_workers_fault(post, monkeypatch):
+    def exhausted(*args):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(wire.PunctualSocket, "connect", exhausted)
+
+    assert post("http://127.0.0.1:1/").fault is Fault.EXHAUSTED
+
+
+def test_a_black_hole_leaves_time_for_the_next_address(receiver, monkeypatch, post):
+    port = int(receiver.url("").rpartition(":")[2])
+    connect = wire.PunctualSocket.connect
+
+    def swallowed(self, address):
+        if address[0] == "127.0.0.2":
+            time.sleep(self.gettimeout())
+            raise TimeoutError
+        connect(self, address)
+
+    answer = [(socket.AF_INET, 1, 6, "", (ip, port)) for ip in ("127.0.0.2", "127.0.0.1")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: answer)
+    monkeypatch.setattr(wire.PunctualSocket, "connect", swallowed)
+
+    assert post("http://two.example/", timeout=0.6).delivered
+
+
 def test_a_silent_receiver_is_a_timeout_in_time(receiver, post):
     receiver.replies(SILENCE)
     began = time.monotonic()
@@ -181,10 +270,11 @@ def test_a_success_stays_one_though_its_body_drips_or_breaks(post):
         ([b""], Fault.RESET),
         ([b"SSH-2.0-OpenSSH_9.2\r\n"], Fault.PROTOCOL),
         ([b"HTTP/1.1 2OO OK\r\n\r\n"], Fault.PROTOCOL),
-        ([b"HTTP/1.1 103 Early Hints\r\n\r\n"], Fault.PROTOCOL),
+        ([b"HTTP/1.1 103 Early Hints\r\n\r\n"], Fault.RESET),
+        ([b"HTTP/1.1 101 Switching Protocols\r\n\r\n"], Fault.PROTOCOL),
         ([b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n"], Fault.PROTOCOL),
     ],
-    ids=["nothing", "ssh", "letters", "early hints", "many headers"],
+    ids=["nothing", "ssh", "letters", "only hints", "switching", "many headers"],
 )
 def test_nonsense_is_a_failure_with_a_name(post, answer, fault):
     with raw_server(says(*answer)) as url:
@@ -283,5 +373,15 @@ def test_a_certificate_of_an_unknown_authority_is_refused(post):
 
 
 def test_plain_http_where_tls_is_spoken_is_no_delivery(post):
-    with raw_server(says(b"HTTP/1.1 204 No Content\r\n\r\n")) as url:
-        assert post(url.replace("http:", "https:")).fault is Fault.TLS
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert post(f"https://localhost:{listening.getsockname()[1]}/").fault is Fault.TLS
+        thread.join()

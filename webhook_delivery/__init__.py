@@ -17,11 +17,11 @@ from webhook_delivery.version import __version__
 
 if TYPE_CHECKING:
     from webhook_delivery.payloads import PayloadNotSerializable
-    from webhook_delivery.publishing import InvalidEventType, publish
+    from webhook_delivery.publishing import InvalidEvent, publish
     from webhook_delivery.registry import ModelWebhooks, register
 
 __all__ = [
-    "InvalidEventType",
+    "InvalidEvent",
     "ModelWebhooks",
     "PayloadNotSerializable",
     "__version__",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "InvalidEventType": "publishing",
+    "InvalidEvent": "publishing",
     "ModelWebhooks": "registry",
     "PayloadNotSerializable": "payloads",
     "publish": "publishing",

@@ -118,6 +118,12 @@ def _keys() -> Iterator[CheckMessage]:
 
 
 def _engine_errors() -> Iterator[CheckMessage]:
+    if not django_settings.USE_TZ:
+        yield Error(
+            "With USE_TZ = False, what the databases say of the time cannot be compared.",
+            hint="Set USE_TZ = True.",
+            id="webhook_delivery.E007",
+        )
     needed = scheduling.task_options()["timeout"]
     if needed >= scheduling.retry_seconds():
         yield Error(

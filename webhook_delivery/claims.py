@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections import defaultdict
@@ -9,11 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models.functions import Now
+from django.core.exceptions import ValidationError
 
+from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Secret
 from webhook_delivery.outcomes import Decision, Outcome, Policy, decide, lengthen, schedule_for
+from webhook_delivery.validation import validate_schedule
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +44,17 @@ class Claim:
     """When, by the database's clock."""
     lease: float
     """How many seconds the claim lasts."""
-    _taken: float = field(default_factory=time.monotonic)
-
-    def seconds_held(self) -> float:
-        return time.monotonic() - self._taken
+    _leased: float = 0.0
+    """When, by the worker's monotonic clock, the claim was asked for: before its lease began."""
+    _dated: float = field(default_factory=time.monotonic)
+    """When, by the worker's monotonic clock, `claimed_at` was read."""
 
     def ended(self) -> bool:
-        return self.seconds_held() >= self.lease
+        return time.monotonic() - self._leased >= self.lease
 
-    def timestamp(self) -> int:
-        """Now, in Unix seconds, by the database's clock."""
-        return int(self.claimed_at.timestamp() + self.seconds_held())
+    def now(self) -> datetime:
+        """The present, by the database's clock: a worker's own may be wrong."""
+        return self.claimed_at + timedelta(seconds=time.monotonic() - self._dated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +96,17 @@ def lease_seconds() -> float:
     return settings.MAX_TIMEOUT_SECONDS + settings.LEASE_MARGIN_SECONDS
 
 
-def load(deliveries: DeliveryQuerySet) -> list[Claim]:
-    """Read the claims that these rows stand for, with their events, endpoints and live secrets."""
+def load(deliveries: DeliveryQuerySet, *, leased: float) -> list[Claim]:
+    """Read the claims that these rows stand for; `leased`: when they were asked for, monotonic."""
     rows = list(deliveries.select_related("event", "endpoint").annotate(now=Now()).order_by("pk"))
     sealed = defaultdict(list)
     endpoints = {row.endpoint_id for row in rows}
     for secret in Secret.objects.using(deliveries.db).live().filter(endpoint__in=endpoints):
         sealed[secret.endpoint_id].append(bytes(secret.sealed))
-    return [_claim_of(row, vars(row)["now"], sealed[row.endpoint_id]) for row in rows]
+    return [_claim_of(row, vars(row)["now"], sealed[row.endpoint_id], leased) for row in rows]
 
 
-def _claim_of(delivery: Delivery, now: datetime, sealed: Sequence[bytes]) -> Claim:
+def _claim_of(delivery: Delivery, now: datetime, sealed: Sequence[bytes], leased: float) -> Claim:
     event, endpoint = delivery.event, delivery.endpoint
     assert delivery.claim is not None
     return Claim(
@@ -120,17 +125,18 @@ def _claim_of(delivery: Delivery, now: datetime, sealed: Sequence[bytes]) -> Cla
         policy=policy_for(endpoint, event.event_type),
         claimed_at=now,
         lease=lease_seconds(),
+        _leased=leased,
     )
 
 
 def _timeout_of(endpoint: Endpoint) -> float:
-    own = endpoint.timeout_seconds or settings.TIMEOUT_SECONDS
-    return min(own, settings.MAX_TIMEOUT_SECONDS)
+    own = endpoint.timeout_seconds or 0.0
+    return min(own if own > 0 else settings.TIMEOUT_SECONDS, settings.MAX_TIMEOUT_SECONDS)
 
 
 def policy_for(endpoint: Endpoint, event_type: str) -> Policy:
     """The endpoint's own schedule comes first, then its event type's, then everyone's."""
-    schedule = endpoint.retry_schedule
+    schedule = _own_schedule(endpoint)
     if schedule is None:
         schedule = schedule_for(event_type, settings.RETRY_SCHEDULES)
     return Policy(
@@ -138,3 +144,16 @@ def policy_for(endpoint: Endpoint, event_type: str) -> Policy:
         retry_after_cap=settings.RETRY_AFTER_CAP_SECONDS,
         retry_client_errors=settings.RETRY_CLIENT_ERRORS,
     )
+
+
+def _own_schedule(endpoint: Endpoint) -> Sequence[float] | None:
+    """An endpoint that was saved unvalidated must not stop what is settled together with it."""
+    schedule: Sequence[float] | None = endpoint.retry_schedule
+    if schedule is None:
+        return None
+    try:
+        validate_schedule(schedule)
+    except ValidationError:
+        logger.error("Endpoint %s has no valid retry schedule; using the default", endpoint.pk)
+        return None
+    return schedule

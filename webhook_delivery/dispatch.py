@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 
@@ -22,8 +21,7 @@ USER_AGENT = f"django-webhook-delivery/{__version__}"
 
 def attempt(claim: Claim, transport: Transport) -> Finding:
     """Make one attempt. Whatever goes wrong is an outcome, and costs this delivery only."""
-    started_at = claim.claimed_at + timedelta(seconds=claim.seconds_held())
-    began = time.monotonic()
+    started_at, began = claim.now(), time.monotonic()
     outcome = _outcome(claim, transport)
     return Finding(claim, outcome, started_at=started_at, duration=time.monotonic() - began)
 
@@ -52,5 +50,5 @@ def _headers(claim: Claim) -> dict[str, str]:
         "user-agent": USER_AGENT,
         "accept-encoding": "identity",
         "webhook-attempt": str(claim.number),
-        **signing.headers(claim.webhook_id, claim.timestamp(), claim.body, signed),
+        **signing.headers(claim.webhook_id, int(claim.now().timestamp()), claim.body, signed),
     }

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError, connections, transaction
 
 from webhook_delivery import endpoints, lifecycle
 from webhook_delivery.claims import Claim, Finding, Settled
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.05
 """How long outcomes are gathered before they are settled together: what a kill can double."""
 GATHER_COUNT = 200
+WORTH_STAYING = 90
+"""Seconds: what falls due later is found by the sweep in time."""
 LOOK_SECONDS = 0.1
 """How often a drain looks for what has become due, while it waits for that or for answers."""
 
@@ -36,7 +38,7 @@ class Report:
     retried: int = 0
     dead: int = 0
     next_due: float | None = None
-    """Seconds until a delivery falls due or a claim's lease ends; None if there is nothing."""
+    """Seconds until the next delivery falls due (negative: late); None if none waits."""
 
     @property
     def attempts(self) -> int:
@@ -56,8 +58,7 @@ def drain(
     *,
     using: str,
     seconds: float,
-    wait: bool = False,
-    patience: float = 0,
+    stay: float = 0,
     event: Event | None = None,
     stopped: Callable[[], bool] = lambda: False,
     heard: Callable[[Settled], None] = lambda settled: None,
@@ -66,13 +67,13 @@ def drain(
     Send what is due.
 
     seconds: nothing new is begun after so long, nor when `stopped()`.
-    wait: stay for what falls due meanwhile, or within `patience` seconds.
+    stay: for so many seconds, wait for what falls due within `WORTH_STAYING` seconds.
     event: send only that event's deliveries.
     heard: is told of each finding once it is recorded.
     """
     run = _Run(using=using, event=event, heard=heard, ends=time.monotonic() + seconds)
     try:
-        while not stopped() and (run.step() or (wait and run.await_due(patience))):
+        while not stopped() and (run.step() or run.await_due(stay)):
             pass
         run.finish()
     finally:
@@ -89,6 +90,7 @@ class _Run:
     report: Report = field(default_factory=Report)
 
     def __post_init__(self) -> None:
+        self.began = time.monotonic()
         self.flying: dict[int, Claim] = {}
         self.landed: queue.SimpleQueue[Finding] = queue.SimpleQueue()
         self.unsettled: list[Finding] = []
@@ -105,13 +107,13 @@ class _Run:
         self._settle(self._gather())
         return True
 
-    def await_due(self, patience: float) -> bool:
+    def await_due(self, stay: float) -> bool:
         """Sleep until something may be due; False if there is nothing to stay for."""
-        due, left = self._next_due(), self.ends - time.monotonic()
-        if due is None or left <= 0 or due > max(left, patience):
+        left = min(self.began + stay, self.ends) - time.monotonic()
+        due = Delivery.objects.using(self.using).waiting().first_due_in() if left > 0 else None
+        if due is None or due > max(left, WORTH_STAYING):
             return False
-        time.sleep(min(max(due, 0.01), LOOK_SECONDS))
-        lifecycle.rescue(using=self.using)
+        time.sleep(min(due, left, LOOK_SECONDS) if due > 0 else LOOK_SECONDS)
         return True
 
     def finish(self) -> None:
@@ -119,16 +121,11 @@ class _Run:
         self.ends = time.monotonic()
         while self.step():
             pass
-        self.report.next_due = self._next_due()
+        self.report.next_due = Delivery.objects.using(self.using).waiting().first_due_in()
 
     def close(self) -> None:
         self.threads.shutdown(wait=False, cancel_futures=True)
         self.transport.close()
-
-    def _next_due(self) -> float | None:
-        deliveries = Delivery.objects.using(self.using)
-        moments = deliveries.waiting().first_due_in(), deliveries.sending().first_due_in()
-        return min((moment for moment in moments if moment is not None), default=None)
 
     def _launch(self) -> None:
         room = settings.CONCURRENCY - len(self.flying)
@@ -148,7 +145,9 @@ class _Run:
             return []
 
     def _fly(self, claim: Claim) -> None:
-        self.landed.put(attempt(claim, self.transport))
+        """Begin nothing on a claim that has ended: somebody else may have delivered it by now."""
+        if not claim.ended():
+            self.landed.put(attempt(claim, self.transport))
 
     def _gather(self) -> list[Finding]:
         """The findings of a moment: wait for the first, then a little for more."""
@@ -165,8 +164,7 @@ class _Run:
     def _settle(self, findings: list[Finding]) -> None:
         """Record them; if the database is away, keep them and send nothing more meanwhile."""
         try:
-            settled = lifecycle.settle(findings, using=self.using) if findings else []
-            self._switch_off_gone(settled)
+            settled = self._record(findings) if findings else []
         except (DatabaseError, InterfaceError):
             logger.exception("%s findings could not be recorded; trying again", len(findings))
             self.unsettled = [each for each in findings if not each.claim.ended()]
@@ -180,12 +178,13 @@ class _Run:
             self.report.count(each)
             self.heard(each)
 
-    def _switch_off_gone(self, settled: list[Settled]) -> None:
-        gone = {
-            s.finding.claim.endpoint_id for s in settled if s.finding.outcome.fault is Fault.GONE
-        }
-        for endpoint in gone:
-            endpoints.switch_off(endpoint, reason="410 Gone", using=self.using)
+    def _record(self, findings: list[Finding]) -> list[Settled]:
+        with transaction.atomic(using=self.using):
+            settled = lifecycle.settle(findings, using=self.using)
+            recorded = [each.finding for each in settled]
+            for gone in {f.claim.endpoint_id for f in recorded if f.outcome.fault is Fault.GONE}:
+                endpoints.switch_off(gone, reason="410 Gone", using=self.using)
+        return settled
 
     def _forget_ended(self) -> None:
         """A claim whose lease has ended is somebody else's now."""

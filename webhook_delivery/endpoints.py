@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-
-from webhook_delivery import lifecycle, scheduling
+from webhook_delivery import doorbell, lifecycle
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
 
 
 def switch_on(endpoint: int, *, using: str) -> list[int]:
     """Switch on, and release what was held; returns the ids of the deliveries released."""
-    with transaction.atomic(using=using):
-        _set(endpoint, Endpoint.State.ON, "", using)
-        scheduling.ring_on_commit(using=using)
-        return lifecycle.release(_owed(endpoint, using))
+    _set(endpoint, Endpoint.State.ON, "", using)
+    released = lifecycle.release(_owed(endpoint, using))
+    doorbell.ring_on_commit(using=using)
+    return released
 
 
 def pause(endpoint: int, *, using: str, reason: str = "") -> list[int]:
@@ -26,20 +24,23 @@ def switch_off(endpoint: int, *, using: str, reason: str = "") -> list[int]:
     return _stop(endpoint, Endpoint.State.OFF, reason, using)
 
 
-def hold_strays(*, using: str) -> list[int]:
-    """Hold what became pending while its endpoint was being paused: nothing rests unseen."""
-    not_on = Endpoint.objects.using(using).exclude(state=Endpoint.State.ON).values("pk")
-    return lifecycle.hold(Delivery.objects.using(using).filter(endpoint__in=not_on))
+def settle_strays(*, using: str) -> None:
+    """Hold or release what was written while its endpoint was being switched."""
+    on = Endpoint.objects.using(using).on().values("pk")
+    deliveries = Delivery.objects.using(using)
+    lifecycle.hold(deliveries.pending().exclude(endpoint__in=on))
+    lifecycle.release(deliveries.held().filter(endpoint__in=on))
 
 
 def _stop(endpoint: int, state: Endpoint.State, reason: str, using: str) -> list[int]:
-    with transaction.atomic(using=using):
-        _set(endpoint, state, reason, using)
-        return lifecycle.hold(_owed(endpoint, using))
+    """The endpoint first, in a statement of its own: publishing must not wait for the rest."""
+    _set(endpoint, state, reason, using)
+    return lifecycle.hold(_owed(endpoint, using))
 
 
 def _set(endpoint: int, state: Endpoint.State, reason: str, using: str) -> None:
-    Endpoint.objects.using(using).filter(pk=endpoint).update(state=state, state_reason=reason)
+    rows = Endpoint.objects.using(using).filter(pk=endpoint)
+    rows.update(state=state, state_reason=reason[:200])
 
 
 def _owed(endpoint: int, using: str) -> DeliveryQuerySet:

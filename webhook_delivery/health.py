@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import router
-from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from webhook_delivery import scheduling
+from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Delivery, Doorbell
 

@@ -14,6 +14,7 @@ kills its workers still runs out of them.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -21,9 +22,9 @@ from typing import Any, TypeAlias
 
 from django.db import connections, transaction
 from django.db.models import Case, F, Value, When
-from django.db.models.functions import Now
 
 from webhook_delivery.claims import Claim, Finding, Settled, lease_seconds, load
+from webhook_delivery.clock import Now
 from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet, Endpoint, Event
 from webhook_delivery.outcomes import Decision, Fault, Outcome, Verdict
 
@@ -48,7 +49,14 @@ def owe(
     owed = [(endpoint, *born[endpoint.state]) for endpoint in endpoints if endpoint.state in born]
     Delivery.objects.using(using).bulk_create(
         [
-            Delivery(event=event, endpoint=endpoint, state=state, due_at=due, trigger=trigger)
+            Delivery(
+                event=event,
+                endpoint=endpoint,
+                state=state,
+                due_at=due,
+                trigger=trigger,
+                created_at=Now(),
+            )
             for endpoint, state, due in owed
         ],
         batch_size=CHUNK,
@@ -61,7 +69,7 @@ def claim(limit: int, *, using: str, event: Event | None = None) -> list[Claim]:
 
     With `event`, take only that event's.
     """
-    token = uuid.uuid4()
+    token, began = uuid.uuid4(), time.monotonic()
     due = Delivery.objects.using(using).due()
     wanted = due.filter(event=event) if event else due
     with transaction.atomic(using=using):
@@ -74,7 +82,8 @@ def claim(limit: int, *, using: str, event: Event | None = None) -> list[Claim]:
             due_at=Now() + timedelta(seconds=lease_seconds()),
             attempts_made=F("attempts_made") + 1,
         )
-        return load(Delivery.objects.using(using).sending().filter(pk__in=ids, claim=token))
+        mine = Delivery.objects.using(using).sending().filter(pk__in=ids, claim=token)
+        return load(mine, leased=began)
 
 
 def settle(findings: Sequence[Finding], *, using: str) -> list[Settled]:
@@ -93,7 +102,8 @@ def rescue(*, using: str) -> list[Settled]:
     The lease was wait enough, so what has attempts left is due at once.
     """
     stuck = Delivery.objects.using(using).stuck().order_by("due_at")
-    lost = load(stuck.filter(pk__in=list(stuck.values_list("pk", flat=True)[:CHUNK])))
+    ids = list(stuck.values_list("pk", flat=True)[:CHUNK])
+    lost = load(stuck.filter(pk__in=ids), leased=0.0) if ids else []
     return _settle([_lost(claim) for claim in lost], using=using)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
-from webhook_delivery import endpoints, lifecycle, scheduling
+from django.db import DatabaseError, InterfaceError, connections
+
+from webhook_delivery import doorbell, endpoints, lifecycle
 from webhook_delivery.drain import Report, drain
+
+logger = logging.getLogger(__name__)
 
 ROUND_SECONDS = 20
 """How long one round lasts; lost claims and strays are looked for at the start of each."""
@@ -23,14 +28,23 @@ def once(*, using: str, seconds: float) -> Report:
 def run(*, using: str, stopped: Callable[[], bool]) -> None:
     """Send whatever falls due until `stopped()`; what is in flight then is waited for."""
     while not stopped():
-        _begin(using)
-        ends = time.monotonic() + ROUND_SECONDS
-        while not stopped() and (left := ends - time.monotonic()) > 0:
-            drain(using=using, seconds=left, wait=True, stopped=stopped)
-            time.sleep(POLL_SECONDS)
+        try:
+            _round(using, stopped)
+        except (DatabaseError, InterfaceError):
+            logger.exception("The database is away; trying again")
+            connections[using].close()
+            time.sleep(1)
+
+
+def _round(using: str, stopped: Callable[[], bool]) -> None:
+    _begin(using)
+    ends = time.monotonic() + ROUND_SECONDS
+    while not stopped() and (left := ends - time.monotonic()) > 0:
+        drain(using=using, seconds=left, stay=left, stopped=stopped)
+        time.sleep(POLL_SECONDS)
 
 
 def _begin(using: str) -> None:
-    scheduling.answer(using=using)
+    doorbell.answer(using=using)
     lifecycle.rescue(using=using)
-    endpoints.hold_strays(using=using)
+    endpoints.settle_strays(using=using)

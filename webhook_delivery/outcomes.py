@@ -27,6 +27,7 @@ class Fault(enum.StrEnum):
     PROTOCOL = "protocol"
     CONFIG = "config"
     SECRET = "secret"  # noqa: S105 - a reason's name, not a password
+    EXHAUSTED = "exhausted"
     WORKER_LOST = "worker_lost"
 
 

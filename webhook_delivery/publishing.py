@@ -9,16 +9,16 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
-from webhook_delivery import lifecycle, scheduling
+from webhook_delivery import doorbell, lifecycle
 from webhook_delivery.conf import settings
 from webhook_delivery.drain import drain
 from webhook_delivery.models import Delivery, Endpoint, Event
 from webhook_delivery.payloads import JSON, body_of
-from webhook_delivery.validation import validate_event_type
+from webhook_delivery.validation import validate_event_type, validate_text
 
 
-class InvalidEventType(ValueError):
-    """An event type is words of letters, digits, `_` and `-`, joined by dots: `order.created`."""
+class InvalidEvent(ValueError):
+    """What `publish` was given cannot be stored; the message says what is wrong with it."""
 
 
 def publish(
@@ -47,7 +47,7 @@ def publish(
     inline: make the first attempt in this process, right after the commit; default: `INLINE`.
     using: the database; default: where the router writes events.
 
-    Raises InvalidEventType and PayloadNotSerializable, before any SQL.
+    Raises InvalidEvent and PayloadNotSerializable, before any SQL.
     """
     event = _event(
         event_type,
@@ -59,9 +59,8 @@ def publish(
     )
     using = using or router.db_for_write(Event)
     inline = settings.INLINE if inline is None else inline
-    return (
-        _publish_once(event, using, inline) if idempotency_key else _publish(event, using, inline)
-    )
+    write = _publish if idempotency_key is None else _publish_once
+    return write(event, using, inline)
 
 
 def publish_if_heard(
@@ -83,19 +82,30 @@ def publish_test(endpoint: Endpoint, *, using: str | None = None) -> Event:
     with transaction.atomic(using=using, savepoint=False):
         event.save(using=using, force_insert=True)
         lifecycle.owe(event, [endpoint], using=using, trigger=Delivery.Trigger.TEST)
-        scheduling.ring_on_commit(using=using)
+        doorbell.ring_on_commit(using=using)
     return event
 
 
-def _event(event_type: str, payload: Any, **fields: Any) -> Event:
+def _event(event_type: str, payload: Any, *, source: str = "", **fields: Any) -> Event:
     """Build the row, body and all; whatever is wrong with it shows here, before any SQL."""
-    try:
-        validate_event_type(event_type)
-    except ValidationError:
-        raise InvalidEventType(f"{event_type!r}: {InvalidEventType.__doc__}") from None
     now = timezone.now()
-    body = body_of(event_type, payload, at=now)
-    return Event(event_type=event_type, body=body, created_at=now, **fields)
+    event = Event(event_type=event_type, source=source[:200], created_at=now, **fields)
+    _validate(event)
+    event.body = body_of(event_type, payload, at=now)
+    return event
+
+
+def _validate(event: Event) -> None:
+    """A database that refuses a value would take the caller's transaction with it."""
+    try:
+        validate_text("event_type", event.event_type, longest=200)
+        validate_event_type(event.event_type)
+        validate_text("tenant", event.tenant, longest=100)
+        validate_text("content_type", event.content_type, longest=100)
+        validate_text("source", event.source, longest=200)
+        validate_text("idempotency_key", event.idempotency_key or "", longest=200)
+    except ValidationError as error:
+        raise InvalidEvent(f"{event.event_type!r}: {error.messages[0]}") from None
 
 
 def _publish_once(event: Event, using: str, inline: bool) -> Event:
@@ -109,7 +119,9 @@ def _publish_once(event: Event, using: str, inline: bool) -> Event:
         with transaction.atomic(using=using):
             return _publish(event, using, inline)
     except IntegrityError:
-        return same.get()
+        if published := same.first():
+            return published
+        raise
 
 
 def _publish(event: Event, using: str, inline: bool) -> Event:
@@ -121,9 +133,9 @@ def _write(event: Event, endpoints: Iterable[Endpoint], using: str, inline: bool
     with transaction.atomic(using=using, savepoint=False):
         event.save(using=using, force_insert=True)
         lifecycle.owe(event, endpoints, using=using)
+        doorbell.ring_on_commit(using=using)
         if inline:
             transaction.on_commit(lambda: _attempt_now(event, using), using=using, robust=True)
-        scheduling.ring_on_commit(using=using)
     return event
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from webhook_delivery import lifecycle, scheduling
+from webhook_delivery import doorbell, lifecycle
 from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint
 
 
@@ -134,5 +134,5 @@ def _act(
         ids = change(rows)
         if ids:
             ConsoleAction.record(verb, ids, by=by, reason=reason, using=using)
-            scheduling.ring_on_commit(using=using)
+            doorbell.ring_on_commit(using=using)
     return Done(ids, asked)

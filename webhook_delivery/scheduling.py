@@ -1,16 +1,13 @@
-"""The only module that knows django-q2: the doorbell, the alarm, and the recurring schedules."""
+"""The only module that knows django-q2: how to wake a drain, now or later, and the schedules."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router, transaction
-from django.db.models import Q
-from django.db.models.functions import Now
 from django.dispatch import receiver
 from django.utils import timezone
 from django_q.brokers import Broker, get_broker
@@ -22,68 +19,12 @@ from django_q.tasks import async_task
 
 from webhook_delivery.claims import lease_seconds
 from webhook_delivery.conf import settings
-from webhook_delivery.models import Doorbell
 
 logger = logging.getLogger(__name__)
 
 DRAIN = "webhook_delivery.tasks.drain"
 SCHEDULES = {"webhook_delivery sweep": "webhook_delivery.tasks.sweep"}
 """Names and functions of the recurring schedules; each runs every minute."""
-
-STALE = timedelta(seconds=5)
-"""A doorbell that has rung this long unanswered may be rung again: its task may be lost."""
-HANDOVER_SECONDS = 90
-"""What falls due sooner than the scheduler surely ticks (30 s) and sweeps (60 s) needs a drain."""
-
-
-@dataclass(frozen=True)
-class _Ring:
-    """Rings once its transaction has committed; equal rings are one."""
-
-    using: str
-
-    def __call__(self) -> None:
-        try:
-            ring(using=self.using)
-        except Exception:  # robust=True would ask this object for a __qualname__, and fail
-            logger.exception("The doorbell is broken; the next sweep will find what is due")
-
-
-def ring_on_commit(*, using: str) -> None:
-    """Ring the doorbell when the transaction commits, once, and without ever hurting the caller."""
-    if not _will_ring(using):
-        transaction.on_commit(_Ring(using), using=using, robust=True)
-
-
-def _will_ring(using: str) -> bool:
-    """Whether a ring is registered that is undone only together with the current savepoints."""
-    connection = connections[using]
-    current = set(connection.savepoint_ids)
-    return any(
-        callback == _Ring(using) and set(savepoints) <= current
-        for savepoints, callback, *_ in connection.run_on_commit
-    )
-
-
-def ring(*, using: str) -> bool:
-    """
-    Say that something may be due. Returns whether this ring woke a drain.
-
-    A compare-and-set: while a drain is already on its way, nothing is queued. The drain clears the
-    row before its first claim, so it sees whatever was committed before this was called.
-    """
-    quiet = Q(ringing=False) | Q(rung_at=None) | Q(rung_at__lt=Now() - STALE)
-    won = Doorbell.objects.using(using).filter(quiet, pk=1).update(ringing=True, rung_at=Now())
-    if won:
-        wake()
-    return bool(won)
-
-
-def answer(*, using: str) -> None:
-    """Say that a drain has begun: the next commit must ring again."""
-    doorbells = Doorbell.objects.using(using)
-    if not doorbells.filter(pk=1).update(ringing=False, drained_at=Now()):
-        doorbells.get_or_create(pk=1)
 
 
 def wake(broker: Broker | None = None) -> None:
@@ -122,27 +63,20 @@ def budget() -> float:
     return float(max(1.0, min(settings.DRAIN_SECONDS, *limits)))
 
 
-def patience() -> float:
-    """How long ahead a drain stays for what falls due: only the ORM broker can be told a time."""
-    return HANDOVER_SECONDS if _orm_alias() is None else 0
+def can_be_told_a_time() -> bool:
+    """Whether a task can be queued for later: only with the ORM broker."""
+    return _orm_alias() is not None
 
 
-def arm(seconds: float, *, using: str) -> None:
-    """See to it that a drain runs when something falls due in so many seconds."""
-    if Conf.SYNC:
-        return
-    if _orm_alias() is None:
-        if seconds <= patience():
-            wake()
-    elif _sooner(seconds, using):
+def seconds_to_stay() -> float:
+    """How long a drain may keep a worker waiting: hardly, if it is the only worker there is."""
+    return 1.0 if Conf.WORKERS == 1 else budget()
+
+
+def wake_in(seconds: float) -> None:
+    """Queue one drain that may not run before; needs a broker that can be told a time."""
+    if not Conf.SYNC:
         wake(_Later(seconds))
-
-
-def _sooner(seconds: float, using: str) -> bool:
-    """Remember the alarm, unless one is armed that goes off before."""
-    at = Now() + timedelta(seconds=seconds)
-    later = Q(alarm_at=None) | Q(alarm_at__gt=at) | Q(alarm_at__lt=Now())
-    return bool(Doorbell.objects.using(using).filter(later, pk=1).update(alarm_at=at))
 
 
 class _Later(ORM):  # type: ignore[misc] # django-q2 is untyped
@@ -208,7 +142,7 @@ def ensure_schedules(*, using: str | None = None) -> list[str]:
 
 def _mend(name: str, task: str, alias: str) -> bool:
     rows = Schedule.objects.using(alias).filter(name=name).order_by("pk")
-    first = rows.first()
+    first, options = rows.first(), repr({"q_options": task_options()})
     if first is None:
         rows.create(
             name=name,
@@ -216,13 +150,14 @@ def _mend(name: str, task: str, alias: str) -> bool:
             schedule_type=Schedule.MINUTES,
             minutes=1,
             repeats=-1,
-            kwargs=repr({"q_options": task_options()}),
+            kwargs=options,
             cluster=settings.CLUSTER,
         )
         return True
     doubled, _ = rows.exclude(pk=first.pk).delete()
-    renamed = rows.filter(pk=first.pk).exclude(func=task).update(func=task)
-    return bool(doubled or renamed)
+    ours = {"func": task, "kwargs": options}
+    changed = rows.filter(pk=first.pk).exclude(**ours).update(**ours)
+    return bool(doubled or changed)
 
 
 def schedules_missing() -> list[str]:

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 
 from django.db import router
-from django.db.models.functions import Now
 
-from webhook_delivery import endpoints, lifecycle, scheduling
+from webhook_delivery import doorbell, endpoints, lifecycle, scheduling
+from webhook_delivery.clock import Now
 from webhook_delivery.drain import drain as send_due
 from webhook_delivery.models import Delivery, Doorbell
 
@@ -33,13 +33,11 @@ def never_raises(task: Callable[[], None]) -> Callable[[], None]:
 def drain() -> None:
     """Send what is due, and see to it that somebody sends what falls due later."""
     using = router.db_for_write(Delivery)
-    scheduling.answer(using=using)
+    doorbell.answer(using=using)
     lifecycle.rescue(using=using)
-    report = send_due(
-        using=using, seconds=scheduling.budget(), wait=True, patience=scheduling.patience()
-    )
-    if report.next_due is not None:
-        scheduling.arm(report.next_due, using=using)
+    with doorbell.watch(using=using) as seconds_to_stay:
+        send_due(using=using, seconds=scheduling.budget(), stay=seconds_to_stay)
+    doorbell.arm(using=using)
 
 
 @never_raises
@@ -47,5 +45,5 @@ def sweep() -> None:
     """The safety net, every minute: whatever was forgotten is found here."""
     using = router.db_for_write(Delivery)
     Doorbell.objects.using(using).update(swept_at=Now())
-    endpoints.hold_strays(using=using)
+    endpoints.settle_strays(using=using)
     drain()

@@ -50,6 +50,15 @@ def validate_event_type(event_type: str) -> None:
         )
 
 
+def validate_text(name: str, value: Any, *, longest: int) -> None:
+    """Raise ValidationError for what some database would refuse to store."""
+    if not isinstance(value, str) or len(value) > longest or "\0" in value:
+        raise ValidationError(
+            _("%(name)s must be a text of at most %(longest)s characters, without NUL."),
+            params={"name": name, "longest": longest},
+        )
+
+
 def validate_pattern(pattern: str) -> None:
     """Raise ValidationError unless it is an event type, `order.*`, or `*`."""
     if pattern != "*":

@@ -24,6 +24,7 @@ LABELS: Mapping[str, Promise] = {
     Fault.PROTOCOL: _("Not HTTP"),
     Fault.CONFIG: _("Endpoint set up wrongly"),
     Fault.SECRET: _("Secret unavailable"),
+    Fault.EXHAUSTED: _("Worker exhausted"),
     Fault.WORKER_LOST: _("Worker lost"),
 }
 
@@ -53,6 +54,9 @@ HINTS: Mapping[str, Promise] = {
     Fault.SECRET: _(
         "The signing secret cannot be opened, so nothing was sent: see whether SECRET_KEYS "
         "or SECRET_KEY has changed."
+    ),
+    Fault.EXHAUSTED: _(
+        "The worker had too many files open, so nothing was sent: raise its limit (ulimit -n)."
     ),
     Fault.WORKER_LOST: _(
         "The worker ended before it could record an answer; the event may have arrived."

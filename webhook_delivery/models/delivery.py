@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models, router
-from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
+from webhook_delivery.clock import Now
 from webhook_delivery.models.endpoint import Endpoint
 from webhook_delivery.models.event import Event, event_of
 from webhook_delivery.outcomes import Fault, Verdict
@@ -140,7 +141,7 @@ class Delivery(models.Model):
     last_status = models.PositiveSmallIntegerField(_("last status"), null=True, blank=True)
     reason = models.CharField(_("reason"), max_length=20, blank=True)
     """The fault of the last attempt, as `outcomes.Fault` names it."""
-    created_at = models.DateTimeField(_("created"), db_default=Now())
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
 
     objects = DeliveryQuerySet.as_manager()

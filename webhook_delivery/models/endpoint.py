@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import keys
+from webhook_delivery.clock import Now
 from webhook_delivery.outcomes import patterns_matching
 from webhook_delivery.validation import validate_pattern, validate_schedule, validate_url
 
@@ -42,7 +43,9 @@ class Endpoint(models.Model):
     )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
     state_reason = models.CharField(_("why"), max_length=200, blank=True)
-    timeout_seconds = models.FloatField(_("timeout in seconds"), null=True, blank=True)
+    timeout_seconds = models.FloatField(
+        _("timeout in seconds"), null=True, blank=True, validators=[MinValueValidator(0.1)]
+    )
     retry_schedule = models.JSONField(
         _("retry schedule"),
         null=True,

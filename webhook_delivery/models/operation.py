@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -17,6 +17,8 @@ class Doorbell(models.Model):
     ringing = models.BooleanField(default=False)
     rung_at = models.DateTimeField(null=True)
     alarm_at = models.DateTimeField(null=True)
+    watched_until = models.DateTimeField(null=True)
+    """Until when one drain stays for what falls due, so that no other need."""
     drained_at = models.DateTimeField(null=True)
     swept_at = models.DateTimeField(null=True)
 
@@ -38,7 +40,7 @@ class ConsoleAction(models.Model):
     count = models.PositiveIntegerField(_("deliveries"))
     deliveries = models.JSONField(_("delivery ids"), default=list)
     """The first hundred."""
-    created_at = models.DateTimeField(_("when"), db_default=Now())
+    created_at = models.DateTimeField(_("when"), default=timezone.now)
 
     class Meta:
         verbose_name = _("console action")
@@ -57,8 +59,8 @@ class ConsoleAction(models.Model):
         return cls.objects.using(using).create(
             verb=verb,
             by_id=user and user.pk,
-            by_name=str(by or ""),
-            reason=reason,
+            by_name=str(by or "")[:200],
+            reason=reason[:200],
             count=len(ids),
             deliveries=ids[:100],
         )

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 
-class Clock(threading.local):
+class Deadline(threading.local):
     """The deadline of the attempt this thread is making; one thread makes one attempt at a time."""
 
     ends = float("inf")
@@ -24,18 +24,18 @@ class Clock(threading.local):
         return left
 
 
-clock = Clock()
+deadline = Deadline()
 
 
 class PunctualSocket(socket.socket):
     """Allows each read and write only what is left of the attempt: a dripping answer still ends."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(clock.left())
+        self.settimeout(deadline.left())
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(clock.left())
+        self.settimeout(deadline.left())
         super().sendall(*args, **kwargs)
 
 
@@ -43,9 +43,9 @@ class PunctualTLSSocket(ssl.SSLSocket):
     """The same over TLS."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(clock.left())
+        self.settimeout(deadline.left())
         return super().recv_into(*args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(clock.left())
+        self.settimeout(deadline.left())
         return super().send(*args, **kwargs)

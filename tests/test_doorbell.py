@@ -1,0 +1,242 @@
+"""The doorbell, its watch and its alarm: how a commit becomes a drain."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.test import TestCase
+from django.utils import timezone
+from django_q.conf import Conf
+from django_q.models import OrmQ
+from django_q.signals import post_spawn
+from django_q.signing import SignedPackage
+
+from tests.conftest import make_endpoint
+from webhook_delivery import doorbell, lifecycle, publish, scheduling, tasks
+from webhook_delivery.clock import Now
+from webhook_delivery.models import Delivery, Doorbell
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def queued() -> list[dict]:
+    return [SignedPackage.loads(row.payload) for row in OrmQ.objects.order_by("pk")]
+
+
+def test_a_ring_queues_one_drain_without_arguments():
+    assert doorbell.ring(using="default")
+
+    [task] = queued()
+    assert task["func"] == "webhook_delivery.tasks.drain"
+    assert (task["args"], task["kwargs"]) == ((), {})
+    assert task["save"] is False
+    assert task["ack_failure"] is True
+    assert type(task["timeout"]) is int
+
+
+def test_a_doorbell_that_rings_is_not_rung_again():
+    assert doorbell.ring(using="default")
+    assert not doorbell.ring(using="default")
+
+    assert len(queued()) == 1
+
+
+def test_a_doorbell_that_was_answered_can_be_rung_again():
+    doorbell.ring(using="default")
+    doorbell.answer(using="default")
+
+    assert doorbell.ring(using="default")
+
+
+def test_a_ring_that_was_lost_is_repaired_by_the_next():
+    doorbell.ring(using="default")
+    OrmQ.objects.all().delete()
+    Doorbell.objects.update(rung_at=Now() - timedelta(seconds=6))
+
+    assert doorbell.ring(using="default")
+    assert len(queued()) == 1
+
+
+def test_a_doorbell_that_was_deleted_is_put_back():
+    Doorbell.objects.all().delete()
+    assert not doorbell.ring(using="default")
+
+    doorbell.answer(using="default")
+
+    assert doorbell.ring(using="default")
+
+
+def test_a_drain_stamps_its_heartbeat():
+    doorbell.answer(using="default")
+
+    assert Doorbell.objects.get().drained_at is not None
+
+
+def test_waking_leaves_the_callers_connection_open(settings):
+    from django.db import connection
+
+    connection.ensure_connection()
+    before = connection.connection
+
+    scheduling.wake()
+
+    assert connection.connection is before
+
+
+def test_a_worker_that_starts_wakes_a_drain():
+    post_spawn.send(sender="django_q", proc_name="worker")
+
+    assert [task["func"] for task in queued()] == ["webhook_delivery.tasks.drain"]
+
+
+# ── the alarm of the ORM broker
+
+
+@pytest.fixture
+def due_in():
+    """One delivery that falls due in so many seconds."""
+    make_endpoint()
+    publish("a", {})
+    OrmQ.objects.all().delete()
+
+    def due_in(seconds: float) -> None:
+        Delivery.objects.update(due_at=Now() + timedelta(seconds=seconds))
+
+    return due_in
+
+
+def test_an_alarm_may_not_go_off_before_its_time(due_in):
+    due_in(30)
+    doorbell.arm(using="default")
+
+    [row] = OrmQ.objects.all()
+    assert timedelta(seconds=29) < row.lock - timezone.now() <= timedelta(seconds=30)
+
+
+def test_only_an_earlier_alarm_is_armed_beside_another(due_in):
+    for seconds in (30, 40, 20):
+        due_in(seconds)
+        doorbell.arm(using="default")
+
+    assert OrmQ.objects.count() == 2
+
+
+def test_an_alarm_that_has_gone_off_makes_room(due_in):
+    due_in(30)
+    doorbell.arm(using="default")
+    Doorbell.objects.update(alarm_at=Now() - timedelta(seconds=1))
+
+    doorbell.arm(using="default")
+
+    assert OrmQ.objects.count() == 2
+
+
+def test_the_end_of_a_lease_is_an_alarm_too(due_in):
+    due_in(-1)
+    lifecycle.claim(1, using="default")
+
+    doorbell.arm(using="default")
+
+    [row] = OrmQ.objects.all()
+    assert timedelta(seconds=4) < row.lock - timezone.now() <= timedelta(seconds=5)
+
+
+def test_nothing_to_come_is_no_alarm():
+    doorbell.arm(using="default")
+
+    assert not OrmQ.objects.exists()
+
+
+def test_in_sync_mode_no_alarm_recurses(due_in, monkeypatch):
+    monkeypatch.setattr(Conf, "SYNC", True)
+    due_in(30)
+
+    doorbell.arm(using="default")
+
+    assert not OrmQ.objects.exists()
+
+
+def test_with_the_orm_broker_no_drain_stays():
+    with doorbell.watch(using="default") as seconds:
+        assert seconds == 0
+
+
+# ── the watch, with a broker that can be told no time
+
+
+@pytest.fixture
+def woken(monkeypatch) -> list[str]:
+    monkeypatch.setattr(Conf, "ORM", None)
+    calls: list[str] = []
+    monkeypatch.setattr(scheduling, "wake", lambda: calls.append("woken"))
+    return calls
+
+
+def test_one_drain_stays_and_the_others_need_not(woken):
+    with doorbell.watch(using="default") as first, doorbell.watch(using="default") as second:
+        assert (first > 0, second) == (True, 0)
+
+    with doorbell.watch(using="default") as third:
+        assert third == first
+
+
+def test_a_watch_whose_drain_was_killed_ends_by_itself(woken):
+    Doorbell.objects.update(watched_until=Now() - timedelta(seconds=1))
+
+    with doorbell.watch(using="default") as seconds:
+        assert seconds > 0
+
+
+def test_the_only_worker_hardly_stays(woken, monkeypatch):
+    monkeypatch.setattr(Conf, "WORKERS", 1)
+
+    with doorbell.watch(using="default") as seconds:
+        assert seconds == 1
+
+
+def test_what_falls_due_soon_is_handed_over_unless_it_is_watched(due_in, woken):
+    due_in(30)
+    with doorbell.watch(using="default"):
+        doorbell.arm(using="default")
+    assert woken == []
+
+    doorbell.arm(using="default")
+    assert woken == ["woken"]
+
+
+def test_what_falls_due_late_is_the_sweeps(due_in, woken):
+    due_in(600)
+
+    doorbell.arm(using="default")
+
+    assert woken == []
+
+
+def test_the_drain_that_watches_sends_what_falls_due(receiver, endpoint, woken):
+    receiver.replies(503)
+    publish("a", {})
+
+    tasks.drain()
+
+    assert Delivery.objects.get().state == "delivered"
+
+
+# ── in a project's own tests
+
+
+class CapturedCallbacks(TestCase):
+    def test_each_publication_rings_where_callbacks_are_captured(self):
+        Doorbell.objects.get_or_create(pk=1)
+        for _ in range(2):
+            with self.captureOnCommitCallbacks(execute=True) as callbacks:
+                publish("a", {})
+            assert len(callbacks) == 1
+
+
+def test_a_savepoint_inside_keeps_one_ring_for_the_transaction():
+    with transaction.atomic():
+        publish("a", {})
+        with transaction.atomic():
+            publish("b", {})
+
+    assert len(queued()) == 1

@@ -1,0 +1,14 @@
+"""The database's clock, in UTC on every database: who owns a row is never a worker's opinion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import functions
+
+
+class Now(functions.Now):
+    """Django's `Now()`, except that MySQL's would be in the time zone of its session."""
+
+    def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)

@@ -1,0 +1,131 @@
+"""The doorbell row: rung once for many commits, answered by drains, watched by one; its alarm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connections, transaction
+from django.db.models import Q, QuerySet
+
+from webhook_delivery import scheduling
+from webhook_delivery.claims import lease_seconds
+from webhook_delivery.clock import Now
+from webhook_delivery.models import Delivery, Doorbell
+
+logger = logging.getLogger(__name__)
+
+STALE = timedelta(seconds=5)
+"""A doorbell that has rung this long unanswered may be rung again: its task may be lost."""
+HANDOVER_SECONDS = 90
+"""What falls due sooner than the scheduler surely ticks (30 s) and sweeps (60 s) needs a drain."""
+
+
+@dataclass
+class _Ring:
+    """Rings once its transaction has committed; equal rings are one."""
+
+    using: str
+    rung: bool = False
+    """Tests that capture callbacks leave those they ran in Django's list."""
+
+    def __call__(self) -> None:
+        self.rung = True
+        try:
+            ring(using=self.using)
+        except Exception:  # robust=True would ask this object for a __qualname__, and fail
+            logger.exception("The doorbell is broken; the next sweep will find what is due")
+
+
+def ring_on_commit(*, using: str) -> None:
+    """Ring the doorbell when the transaction commits, once, and without ever hurting the caller."""
+    if not _will_ring(using):
+        transaction.on_commit(_Ring(using), using=using, robust=True)
+
+
+def ring(*, using: str) -> bool:
+    """
+    Say that something may be due. Returns whether this ring woke a drain.
+
+    A compare-and-set: while a drain is already on its way, nothing is queued. The drain clears the
+    row before its first claim, so it sees whatever was committed before this was called.
+    """
+    quiet = Q(ringing=False) | Q(rung_at=None) | Q(rung_at__lt=Now() - STALE)
+    won = _row(using).filter(quiet).update(ringing=True, rung_at=Now())
+    if won:
+        scheduling.wake()
+    return bool(won)
+
+
+def answer(*, using: str) -> None:
+    """Say that a drain has begun: the next commit must ring again."""
+    if not _row(using).update(ringing=False, drained_at=Now()):
+        Doorbell.objects.using(using).get_or_create(pk=1)
+
+
+@contextmanager
+def watch(*, using: str) -> Iterator[float]:
+    """
+    Become the one drain that stays for what falls due, for so many seconds; 0: it need not stay.
+
+    Only django-q2's ORM broker can be told a time. With another, one drain stays: if each did, they
+    would take every worker from the project's own tasks.
+    """
+    if scheduling.can_be_told_a_time() or not _take_watch(using):
+        yield 0.0
+        return
+    try:
+        yield scheduling.seconds_to_stay()
+    finally:
+        _row(using).update(watched_until=None)
+
+
+def arm(*, using: str) -> None:
+    """See to it that a drain runs when the next falls due, or when a lost claim's lease ends."""
+    deliveries = Delivery.objects.using(using)
+    due = deliveries.waiting().first_due_in()
+    if not scheduling.can_be_told_a_time():
+        _hand_over(due, using)
+        return
+    moments = [m for m in (due, deliveries.sending().first_due_in()) if m is not None]
+    if moments and _sooner(min(moments), using):
+        scheduling.wake_in(min(moments))
+
+
+def _will_ring(using: str) -> bool:
+    """Whether a ring is still to come that is undone only together with the current savepoints."""
+    connection = connections[using]
+    current = set(connection.savepoint_ids)
+    return any(
+        callback == _Ring(using) and set(savepoints) <= current
+        for savepoints, callback, *_ in connection.run_on_commit
+    )
+
+
+def _hand_over(due: float | None, using: str) -> None:
+    """Queue the drain that will stay, unless one does; what is later is the sweep's."""
+    if due is not None and due <= HANDOVER_SECONDS and _unwatched(using).exists():
+        scheduling.wake()
+
+
+def _sooner(seconds: float, using: str) -> bool:
+    """Remember the alarm, unless one is armed that goes off before."""
+    at = Now() + timedelta(seconds=seconds)
+    later = Q(alarm_at=None) | Q(alarm_at__gt=at) | Q(alarm_at__lt=Now())
+    return bool(_row(using).filter(later).update(alarm_at=at))
+
+
+def _take_watch(using: str) -> bool:
+    until = Now() + timedelta(seconds=scheduling.budget() + lease_seconds())
+    return bool(_unwatched(using).update(watched_until=until))
+
+
+def _unwatched(using: str) -> QuerySet[Doorbell]:
+    return _row(using).filter(Q(watched_until=None) | Q(watched_until__lt=Now()))
+
+
+def _row(using: str) -> QuerySet[Doorbell]:
+    return Doorbell.objects.using(using).filter(pk=1)
