@@ -27,6 +27,8 @@ def compare_exactly(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+    atomic = False  # MySQL cannot change a table inside a transaction
+
     dependencies = [("webhook_delivery", "0001_initial")]
 
     operations = [migrations.RunPython(compare_exactly, migrations.RunPython.noop)]
