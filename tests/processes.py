@@ -18,12 +18,14 @@ from example_project.processes import Process, ReceiverProcess
 from example_project.settings import BASE_DIR
 from tests.conftest import REDIS_URL, SECRET
 
+NOBODY_LISTENS = "redis://127.0.0.1:1"
+
 
 def environment(*, broker: str = "orm") -> dict[str, str]:
-    """What makes a process use the current test's database, and the broker: `orm` or `redis`."""
+    """What makes a process use the test's database and a broker: `orm`, `redis` or `stopped`."""
     env = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
-    if broker == "redis":
-        env["REDIS_URL"] = REDIS_URL
+    if broker != "orm":
+        env["REDIS_URL"] = {"redis": REDIS_URL, "stopped": NOBODY_LISTENS}[broker]
     env["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     env["WEBHOOK_TEST_DATABASE"] = str(connection.settings_dict["NAME"])
     return env

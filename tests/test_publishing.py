@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django_q.brokers.orm import ORM
 
 from example_project.shop.models import Order
+from tests import processes
 from tests.conftest import make_endpoint
 from webhook_delivery import InvalidEvent, PayloadNotSerializable, publish
 from webhook_delivery.models import Delivery, Doorbell, Endpoint, Event
@@ -108,7 +109,17 @@ def test_an_error_on_commit_registered_before_ours_leaves_the_rows(send_due, rec
     assert send_due().delivered == 1
 
 
-def test_a_broker_that_is_down_neither_raises_nor_loses(monkeypatch, send_due, receiver, caplog):
+def test_a_broker_that_is_stopped_neither_raises_nor_loses(send_due, receiver):
+    """A real Redis broker, at a port where nobody listens."""
+    make_endpoint(receiver.url())
+
+    processes.run("-m", "tests.publisher", "--orders", "3", broker="stopped")
+
+    assert owed() == 3
+    assert send_due().delivered == 3
+
+
+def test_a_broker_that_fails_neither_raises_nor_loses(monkeypatch, send_due, receiver, caplog):
     make_endpoint(receiver.url())
 
     def refuse(self, task):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -146,7 +147,9 @@ def eventually(look, wanted: str, *, seconds: float = 30) -> str:
 
 @pytest.mark.everywhere_once
 def test_a_newcomer_follows_the_quick_start_and_the_webhook_arrives(newcomer):
-    newcomer.follow(section("Five minutes"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    newcomer.follow(section("Five minutes").replace("9000", port))
 
     arrived = eventually(lambda: newcomer.terminal(0), "order.created")
     assert '"data":{"number":7,"status":"new","total":"19.90"}' in arrived
