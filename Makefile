@@ -16,10 +16,10 @@ demo: $(VENV)/.ready .node/.ready ## Tell the story on SQLite, then serve the ad
 test: $(VENV)/.ready .node/.ready ## Test on SQLite, and on PostgreSQL, MariaDB and Redis where they answer
 	@$(BIN)/python -m tests.everywhere $(ARGS)
 
-test-long: ## The nightly tier
+test-long:
 	@echo "test-long: not yet; there are no tests of that length so far."
 
-test-all: ## The matrix of Pythons, Djangos and databases
+test-all:
 	@echo "test-all: not yet; make test runs one Python and one Django on every database."
 
 lint: $(VENV)/.ready ## Check style, types, migrations and architecture
@@ -34,7 +34,7 @@ format: $(VENV)/.ready ## Mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: ## Print the side-by-side benchmarks
+bench:
 	@echo "bench: not yet; the benchmarks come with the engine's work on speed."
 
 clean: ## Remove what was set up

@@ -70,7 +70,9 @@ class Story:
         self.endpoints[name] = endpoint
 
     def _save_an_order(self) -> None:
-        self.say("An order is saved; four endpoints want to know.")
+        self.say(
+            "An order is saved; four endpoints want to know. (Waits are shortened to seconds.)"
+        )
         Order.objects.create(number=7, total="19.90")
         self._watch(Delivery.objects.all())
 

@@ -362,7 +362,7 @@ def test_dead_letters_are_discarded_and_restored(root, letter):
     hidden = root.get(url("deadletter")).context["cl"].result_count
     restored = act(root, "restore_selected", letter, query="?state=discarded")
 
-    assert discarded == ["1 dead letter was discarded; until retention it can be restored."]
+    assert discarded == ["1 dead letter was discarded; it can be restored."]
     assert again == ["Nothing was discarded: only what is dead can be."]
     assert restored == ["1 discarded delivery was restored; it is a dead letter again."]
     assert hidden == 0

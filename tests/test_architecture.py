@@ -160,3 +160,24 @@ def test_nothing_is_called_utils():
     forbidden = {"utils", "helpers", "managers", "misc", "common", "constants"}
 
     assert not forbidden & {path.stem for path in PACKAGE.rglob("*.py")}
+
+
+def lengths() -> dict[str, int]:
+    """How many lines each function has, without its docstring."""
+    found = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                last = node.end_lineno or node.lineno
+                found[f"{path.stem}.{node.name}"] = last - body[0].lineno + 1 if body else 0
+    return found
+
+
+def test_functions_read_as_sentences():
+    """The longest has at most 35 lines, nine in ten have at most 18, and half have at most 6."""
+    by_length = sorted(lengths().values())
+
+    assert by_length[-1] <= 35, {name: n for name, n in lengths().items() if n > 35}
+    assert by_length[len(by_length) * 9 // 10] <= 18
+    assert by_length[len(by_length) // 2] <= 6

@@ -36,6 +36,16 @@ def test_a_good_configuration_passes():
         ("RETRY_SCHEDULES", {"order.*": 5}, "E003", "list of seconds"),
         ("ALLOWED_NETWORKS", ["10.0.0.1/8"], "E004", "CIDR"),
         ("SECRET_KEYS", ["short"], "E005", "generate_key"),
+        ("CONCURRENCY", 0, "E009", "1 to 1024"),
+        ("CONCURRENCY", 1.5, "E009", "whole number"),
+        ("TIMEOUT_SECONDS", 0, "E009", "more than 0"),
+        ("TIMEOUT_SECONDS", 60, "E009", "MAX_TIMEOUT_SECONDS"),
+        ("RETRY_JITTER", 20, "E009", "0 to 1"),
+        ("MAX_PAYLOAD_BYTES", 0, "E009", "1 or more"),
+        ("ALLOWED_PORTS", ["9000"], "E009", "whole numbers"),
+        ("RETRY_SCHEDULES", {"ord*": [5]}, "E009", "order.*"),
+        ("CLUSTER", "nope", "E009", "ALT_CLUSTERS"),
+        ("ALLOWED_NETWORKS", [5.5], "E004", "CIDR"),
         ("MAX_TIMEOUT_SECONDS", 300, "E006", "Q_CLUSTER['retry']"),
     ],
 )
@@ -45,6 +55,20 @@ def test_each_mistake_has_its_message(settings, name, value, code, said):
     messages = found()
 
     assert said in messages[f"webhook_delivery.{code}"]
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_settings_that_are_no_dict_are_refused(settings, value):
+    settings.WEBHOOK_DELIVERY = value
+
+    assert list(found()) == ["webhook_delivery.E008"]
+
+
+def test_redis_without_its_client_is_warned_about(monkeypatch):
+    monkeypatch.setattr(Conf, "ORM", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    assert "Q_CLUSTER['orm']" in found()["webhook_delivery.W007"]
 
 
 def test_times_without_a_zone_are_refused(settings):

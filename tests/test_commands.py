@@ -60,6 +60,7 @@ def test_list_filters_as_the_console_does(dead, endpoint, receiver):
     assert len(in_json("list", "--endpoint", str(endpoint.pk))) == 2
     assert len(in_json("list", "--endpoint", "other")) == 1 == other.deliveries.count()
     assert len(in_json("list", "--type", "order.*")) == 1
+    assert len(in_json("list", "--type", "Order.*")) == 0
     assert len(in_json("list", "--because", "http_4xx")) == 1
     assert in_json("list", "--since", since) == []
     assert len(in_json("list", "--limit", "2")) == 2
@@ -88,11 +89,11 @@ def test_show_tells_every_attempt_by_number_or_webhook_id(dead):
 
 def test_redeliver_sends_the_same_again_once_and_keeps_who_and_why(dead, receiver, send_due):
     said = webhooks("redeliver", str(dead.pk), "--by", "ann", "--why", "mended")
-    again = webhooks("redeliver", str(dead.pk))
+    with pytest.raises(SystemExit):
+        webhooks("redeliver", str(dead.pk))
     send_due()
 
     assert "1 delivery will be sent again." in said
-    assert "Nothing was redelivered" in again
     first, second = receiver.received
     assert (first.webhook_id, first.body) == (second.webhook_id, second.body)
     action = ConsoleAction.objects.get()
@@ -110,6 +111,18 @@ def test_redeliver_by_filter_takes_the_dead_only(dead, receiver, send_due):
 def test_redeliver_wants_to_know_what():
     with pytest.raises(CommandError, match="Name deliveries"):
         webhooks("redeliver")
+    with pytest.raises(CommandError, match="no delivery or event 99, abc"):
+        webhooks("redeliver", "99", "abc")
+
+
+def test_redelivering_what_waits_does_nothing_says_so_and_exits_1(endpoint, capsys):
+    publish("order.created", {})
+
+    with pytest.raises(SystemExit) as exited:
+        call_command("webhooks", "redeliver", "--type", "order.*", "--state", "pending")
+
+    assert exited.value.code == 1
+    assert "Nothing was redelivered" in capsys.readouterr().out
 
 
 def test_health_says_what_is_wrong_and_what_to_do_and_exits_1(receiver, endpoint, capsys):
@@ -138,12 +151,23 @@ def test_send_test_sends_now_whatever_the_subscriptions(receiver):
     assert in_json("send-test", str(endpoint.pk))["state"] == "delivered"
 
 
+def test_a_test_that_fails_exits_1_and_is_not_repeated(receiver):
+    receiver.replies(503)
+    make_endpoint(receiver.url("/"), name="mine")
+
+    with pytest.raises(SystemExit) as exited:
+        webhooks("send-test", "mine")
+
+    assert exited.value.code == 1
+    assert Delivery.objects.get().state == "dead"
+
+
 def test_send_test_refuses_what_is_not_one_endpoint_that_is_on():
     make_endpoint(name="twin")
     make_endpoint(name="twin")
     make_endpoint(name="off", state="off")
 
-    for name, said in [("twin", "2 endpoints"), ("none", "0 endpoints"), ("off", "off: switch")]:
+    for name, said in [("twin", "a number, "), ("none", "No endpoint"), ("off", "off: switch")]:
         with pytest.raises(CommandError, match=said):
             webhooks("send-test", name)
 
@@ -151,6 +175,10 @@ def test_send_test_refuses_what_is_not_one_endpoint_that_is_on():
 def test_a_moment_that_is_none_is_explained(capsys):
     with pytest.raises(CommandError, match="ISO 8601"):
         webhooks("list", "--since", "yesterday")
+    with pytest.raises(CommandError, match="whole number above 0"):
+        webhooks("list", "--limit", "-1")
+    with pytest.raises(CommandError, match="invalid choice: 'nope'"):
+        webhooks("list", "--database", "nope")
     assert webhooks("list", "--since", "2026-01-01T00:00") == "No deliveries match.\n"
 
 

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 from example_project.receiver import SILENCE
 from tests.conftest import end_leases, make_due, make_endpoint
 from webhook_delivery import dispatch, drain, lifecycle, publish
-from webhook_delivery.models import Attempt, Delivery, Endpoint, Secret
+from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Secret
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -149,8 +149,9 @@ def test_a_poison_row_costs_itself_only(receiver, endpoint, send_due, caplog):
 
 
 def test_a_header_that_cannot_be_sent_is_an_outcome(receiver, endpoint, send_due):
-    publish("a", b"x", content_type="text/plain\r\nx: y")
-    publish("a", b"x", content_type="text/ü€")
+    smuggled, unsendable = publish("a", b"x"), publish("a", b"x")
+    Event.objects.filter(pk=smuggled.pk).update(content_type="text/plain\r\nx: y")
+    Event.objects.filter(pk=unsendable.pk).update(content_type="text/ü€")
 
     report = send_due()
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.db.models.functions import Now
 from django_q.models import Schedule
 
@@ -39,8 +40,22 @@ def test_nothing_ever_ran():
 
 def test_nothing_has_run_for_three_minutes():
     Doorbell.objects.update(drained_at=Now() - timedelta(seconds=181))
+    make_endpoint()
+    publish("a", {})
+    Delivery.objects.update(due_at=Now() - timedelta(seconds=121))
 
     assert codes() == ["silence"]
+
+
+def test_the_database_does_not_answer(monkeypatch):
+    def away(*args):
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(health, "_seconds_since_drained", away)
+
+    [illness] = health.examine()
+    assert illness.code == "database"
+    assert "connection refused" in illness.seen
 
 
 def test_the_oldest_due_delivery_is_late():

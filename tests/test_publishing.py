@@ -247,6 +247,11 @@ def test_an_event_type_that_is_none_is_refused(event_type):
         {"idempotency_key": "x" * 201},
         {"idempotency_key": "a\0b"},
         {"idempotency_key": 7},
+        {"idempotency_key": ""},
+        {"content_type": ""},
+        {"content_type": "text/plain\r\nx: y", "payload": b"x"},
+        {"content_type": "text/ü", "payload": b"x"},
+        {"content_type": "text/xml", "payload": {}},
         {"content_type": "x" * 101},
         {"event_type": None},
         {"event_type": 5},
@@ -266,8 +271,11 @@ def test_the_source_of_an_object_with_a_long_key_is_cut():
     assert len(publish("a", {}, source="x" * 300).source) == 200
 
 
-def test_an_empty_idempotency_key_is_a_key():
-    assert publish("a", {}, idempotency_key="") == publish("a", {}, idempotency_key="")
+def test_an_idempotency_key_stands_for_one_event_type():
+    publish("order.shipped", {}, idempotency_key="7")
+
+    with pytest.raises(InvalidEvent, match=r"'7' was used for 'order\.shipped'"):
+        publish("order.cancelled", {}, idempotency_key="7")
 
 
 def test_another_integrity_error_is_raised_as_it_is(monkeypatch):

@@ -6,6 +6,7 @@ import json
 import pytest
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.core.management import call_command
+from django.db.models import F
 
 from tests.conftest import make_endpoint
 from tests.library.models import Author, Book
@@ -48,6 +49,40 @@ def test_created_updated_and_deleted_are_told_with_the_fields(books):
         ("book.updated", {"title": "Two", "author": author.pk, "price": "2.50"}),
         ("book.deleted", {"title": "Two", "author": author.pk, "price": "2.50"}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("price", "sent"), [("5.5", "5.50"), (5, "5.00"), (1.1, "1.10"), ("12.00", "12.00")]
+)
+def test_a_field_is_sent_as_it_is_stored_however_it_was_set(books, price, sent):
+    Book.objects.create(title=7, price=price)
+
+    [(_, data)] = told()
+    assert (data["price"], data["title"]) == (sent, "7")
+
+
+def test_an_expression_is_sent_as_what_it_came_to(books):
+    book = Book.objects.create(title="One", price="2.00")
+    book.price = F("price") + 1
+    book.save()
+
+    assert told()[-1] == ("book.updated", {"title": "One", "author": None, "price": "3.00"})
+
+
+def test_a_tenant_hears_of_its_own_rows(db):
+    @register(Book)
+    class BookWebhooks(ModelWebhooks):
+        created = "book.created"
+        fields = ["title"]
+
+        def tenant(self, instance):
+            return instance.title
+
+    acme = make_endpoint("https://acme.example/", tenant="acme")
+    Book.objects.create(title="acme")
+    Book.objects.create(title="globex")
+
+    assert [event.deliveries.get().endpoint for event in Event.objects.all()] == [acme]
 
 
 def test_the_event_keeps_what_it_is_about(books):
@@ -119,12 +154,30 @@ def test_a_model_is_registered_once(books):
         register(Book)(registry.registered[Book].__class__)
 
 
-def test_a_class_that_would_send_nothing_is_refused():
-    class Nothing(ModelWebhooks):
-        created = "book.created"
+WRONG = {
+    "no fields": ({"created": "book.created"}, "fields"),
+    "no event type": ({"fields": ["title"]}, "names no event type"),
+    "not an event type": ({"created": "not valid!", "fields": ["title"]}, "not valid!"),
+    "a text for fields": ({"created": "book.created", "fields": "title"}, "a list of names"),
+    "no column": ({"created": "author.created", "fields": ["book"]}, "has no column"),
+}
 
-    with pytest.raises(ImproperlyConfigured, match="fields"):
-        register(Book)(Nothing)
+
+@pytest.mark.parametrize(("attributes", "said"), WRONG.values(), ids=WRONG)
+def test_a_class_that_could_not_tell_is_refused_when_it_is_registered(attributes, said):
+    model = Author if "author" in str(attributes) else Book
+
+    with pytest.raises(ImproperlyConfigured, match=said):
+        register(model)(type("Wrong", (ModelWebhooks,), attributes))
+    assert model not in registry.registered
+
+
+@pytest.mark.parametrize(
+    ("models", "webhooks"), [([], ModelWebhooks), ([int], ModelWebhooks), ([Book], object)]
+)
+def test_only_models_and_subclasses_are_registered(models, webhooks):
+    with pytest.raises(ImproperlyConfigured):
+        register(*models)(webhooks)
 
 
 def test_a_field_that_does_not_exist_is_refused():

@@ -17,19 +17,24 @@ from django.db import router
 from webhook_delivery import scheduling
 from webhook_delivery.conf import KNOWN, Settings, settings
 from webhook_delivery.models import Delivery
-from webhook_delivery.validation import validate_schedule
+from webhook_delivery.validation import validate_pattern, validate_schedule
 
 
 @register("webhook_delivery")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Names, types and values in `WEBHOOK_DELIVERY`."""
-    return [*_names(), *_types()] or [*_schedules(), *_networks(), *_keys()]
+    if not isinstance(_configured(), dict):
+        hint = "Use a dict: WEBHOOK_DELIVERY = {}."
+        return [Error("WEBHOOK_DELIVERY is not a dict.", hint=hint, id="webhook_delivery.E008")]
+    wrong = [*_names(), *_types()] or [*_values()]
+    return wrong or [*_schedules(), *_networks(), *_keys()]
 
 
 @register("webhook_delivery")
 def check_engine(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """What django-q2 is told, and what that does to a drain."""
-    return [] if list(_types()) else [*_engine_errors(), *_engine_warnings()]
+    usable = isinstance(_configured(), dict) and not list(_types())
+    return [*_engine_errors(), *_engine_warnings()] if usable else []
 
 
 @register("webhook_delivery")
@@ -39,8 +44,8 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     return list(_database(alias, django_settings.DATABASES[alias]))
 
 
-def _configured() -> dict[str, Any]:
-    return dict(getattr(django_settings, "WEBHOOK_DELIVERY", {}))
+def _configured() -> Any:
+    return getattr(django_settings, "WEBHOOK_DELIVERY", {})
 
 
 def _names() -> Iterator[CheckMessage]:
@@ -75,6 +80,40 @@ def _fits(value: Any, default: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
+def _values() -> Iterator[CheckMessage]:
+    """Numbers and names that have the right type and still cannot work."""
+    rules = {
+        "CONCURRENCY": (settings.CONCURRENCY in range(1, 1025), "a whole number, 1 to 1024"),
+        "TIMEOUT_SECONDS": (
+            0 < settings.TIMEOUT_SECONDS <= settings.MAX_TIMEOUT_SECONDS,
+            "more than 0, and at most MAX_TIMEOUT_SECONDS",
+        ),
+        "RETRY_JITTER": (settings.RETRY_JITTER <= 1, "a share, 0 to 1"),
+        "MAX_PAYLOAD_BYTES": (settings.MAX_PAYLOAD_BYTES >= 1, "1 or more"),
+        "ALLOWED_PORTS": (
+            all(isinstance(port, int) for port in settings.ALLOWED_PORTS),
+            "whole numbers",
+        ),
+        "RETRY_SCHEDULES": (all(map(_is_pattern, settings.RETRY_SCHEDULES)), "order.*, or *"),
+        "CLUSTER": (scheduling.knows_cluster(settings.CLUSTER), "in Q_CLUSTER['ALT_CLUSTERS']"),
+    }
+    for name, (fine, wanted) in rules.items():
+        if not fine:
+            yield Error(
+                f"WEBHOOK_DELIVERY[{name!r}] cannot be {getattr(settings, name)!r}.",
+                hint=f"It must be {wanted}.",
+                id="webhook_delivery.E009",
+            )
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        validate_pattern(pattern)
+    except ValidationError:
+        return False
+    return True
+
+
 def _schedules() -> Iterator[CheckMessage]:
     for schedule in [settings.RETRY_SCHEDULE, *settings.RETRY_SCHEDULES.values()]:
         try:
@@ -90,7 +129,7 @@ def _schedules() -> Iterator[CheckMessage]:
 def _networks() -> Iterator[CheckMessage]:
     for network in settings.ALLOWED_NETWORKS:
         try:
-            ip_network(network)
+            ip_network(str(network))
         except ValueError as error:
             yield Error(
                 f"ALLOWED_NETWORKS: {error}.",

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
@@ -122,7 +122,7 @@ def _claim_of(delivery: Delivery, now: datetime, sealed: Sequence[bytes], leased
         webhook_id=event.webhook_id,
         content_type=event.content_type,
         body=bytes(event.body),
-        policy=policy_for(endpoint, event.event_type),
+        policy=_policy_of(delivery),
         claimed_at=now,
         lease=lease_seconds(),
         _leased=leased,
@@ -132,6 +132,13 @@ def _claim_of(delivery: Delivery, now: datetime, sealed: Sequence[bytes], leased
 def _timeout_of(endpoint: Endpoint) -> float:
     own = endpoint.timeout_seconds or 0.0
     return min(own if own > 0 else settings.TIMEOUT_SECONDS, settings.MAX_TIMEOUT_SECONDS)
+
+
+def _policy_of(delivery: Delivery) -> Policy:
+    """A person waits for the outcome of a test: it is made once."""
+    policy = policy_for(delivery.endpoint, delivery.event.event_type)
+    test = delivery.trigger == Delivery.Trigger.TEST
+    return replace(policy, schedule=()) if test else policy
 
 
 def policy_for(endpoint: Endpoint, event_type: str) -> Policy:

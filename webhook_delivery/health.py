@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db import router
+from django.db import DatabaseError, router
 from django.utils.translation import gettext as _
 
 from webhook_delivery import scheduling
@@ -30,7 +30,19 @@ class Illness:
 def examine(*, using: str | None = None) -> list[Illness]:
     """Look for what keeps deliveries from flowing; an empty list means that they flow."""
     using = using or router.db_for_write(Delivery)
-    return [*_silence(using), *_lateness(using), *_stuck_claims(using), *_missing_schedules()]
+    try:
+        flow = list(_silence(using)) or [*_lateness(using), *_stuck_claims(using)]
+        return [*flow, *_missing_schedules()]
+    except DatabaseError as error:
+        return [_database(error)]
+
+
+def _database(error: DatabaseError) -> Illness:
+    return Illness(
+        "database",
+        _("The database does not answer: %s.") % str(error).strip(),
+        _("Run `manage.py migrate` if it is new; else see whether it is up."),
+    )
 
 
 def _silence(using: str) -> Iterator[Illness]:

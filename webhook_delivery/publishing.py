@@ -14,7 +14,7 @@ from webhook_delivery.conf import settings
 from webhook_delivery.drain import drain
 from webhook_delivery.models import Delivery, Endpoint, Event
 from webhook_delivery.payloads import JSON, body_of
-from webhook_delivery.validation import validate_event_type, validate_text
+from webhook_delivery.validation import validate_content_type, validate_event_type, validate_text
 
 
 class InvalidEvent(ValueError):
@@ -41,9 +41,10 @@ def publish(
     event_type: dotted words, `order.created`.
     payload: anything Django's JSON encoder can write; bytes are sent as they are.
     tenant: whose event it is; only endpoints of the same tenant receive it.
-    idempotency_key: with a key (and tenant) that was used before, that event is returned and
-        nothing is written.
+    idempotency_key: with a key (and tenant) that was used before for this type, that event is
+        returned and nothing is written.
     content_type: of a payload given as bytes.
+    source: what it is about, `shop.order:7`; for queries, and cut to 200 characters.
     inline: make the first attempt in this process, right after the commit; default: `INLINE`.
     using: the database; default: where the router writes events.
 
@@ -64,13 +65,13 @@ def publish(
 
 
 def publish_if_heard(
-    event_type: str, payload: Callable[[], Any], *, source: str, using: str
+    event_type: str, payload: Callable[[], Any], *, tenant: str, source: str, using: str
 ) -> Event | None:
     """Publish a model's change, unless nobody is subscribed: then it costs one query."""
-    endpoints = list(Endpoint.objects.using(using).subscribed_to(event_type))
+    endpoints = list(Endpoint.objects.using(using).subscribed_to(event_type, tenant=tenant))
     if not endpoints:
         return None
-    event = _event(event_type, payload(), source=source)
+    event = _event(event_type, payload(), tenant=tenant, source=source)
     return _write(event, endpoints, using, settings.INLINE)
 
 
@@ -91,6 +92,8 @@ def _event(event_type: str, payload: Any, *, source: str = "", **fields: Any) ->
     now = timezone.now()
     event = Event(event_type=event_type, source=source[:200], created_at=now, **fields)
     _validate(event)
+    if event.content_type != JSON and not isinstance(payload, bytes):
+        raise InvalidEvent(f"{event_type!r}: a content_type is for a payload given as bytes.")
     event.body = body_of(event_type, payload, at=now)
     return event
 
@@ -101,9 +104,10 @@ def _validate(event: Event) -> None:
         validate_text("event_type", event.event_type, longest=200)
         validate_event_type(event.event_type)
         validate_text("tenant", event.tenant, longest=100)
-        validate_text("content_type", event.content_type, longest=100)
+        validate_content_type(event.content_type)
         validate_text("source", event.source, longest=200)
-        validate_text("idempotency_key", event.idempotency_key or "", longest=200)
+        if event.idempotency_key is not None:
+            validate_text("idempotency_key", event.idempotency_key, longest=200, shortest=1)
     except ValidationError as error:
         raise InvalidEvent(f"{event.event_type!r}: {error.messages[0]}") from None
 
@@ -114,14 +118,24 @@ def _publish_once(event: Event, using: str, inline: bool) -> Event:
         tenant=event.tenant, idempotency_key=event.idempotency_key
     )
     if published := same.first():
-        return published
+        return _the_same(event, published)
     try:
         with transaction.atomic(using=using):
             return _publish(event, using, inline)
     except IntegrityError:
         if published := same.first():
-            return published
+            return _the_same(event, published)
         raise
+
+
+def _the_same(event: Event, published: Event) -> Event:
+    """A key stands for one event: used for another type, it would swallow what happened."""
+    if published.event_type != event.event_type:
+        raise InvalidEvent(
+            f"{event.event_type!r}: the idempotency key {event.idempotency_key!r} "
+            f"was used for {published.event_type!r}."
+        )
+    return published
 
 
 def _publish(event: Event, using: str, inline: bool) -> Event:

@@ -20,6 +20,8 @@ class Teller(Protocol):
 
     def payload(self, instance: Any) -> Any: ...
 
+    def tenant(self, instance: Any) -> str: ...
+
 
 def listen(model: type[Model], teller: Teller) -> None:
     """Connect to this model's signals only: a receiver for all would slow every delete there is."""
@@ -54,6 +56,7 @@ def _tell(teller: Teller, event_type: str, instance: Model, using: str) -> None:
     publish_if_heard(
         event_type,
         partial(teller.payload, instance),
+        tenant=teller.tenant(instance),
         source=f"{instance._meta.label_lower}:{instance.pk}",
         using=using,
     )

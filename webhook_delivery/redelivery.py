@@ -41,7 +41,7 @@ def redeliver(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "")
 
 
 def discard(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -> Done:
-    """Hide dead letters, until `restore` or retention."""
+    """Hide dead letters, until `restore`."""
     return _act("discard", lifecycle.discard, deliveries, by, reason)
 
 
@@ -86,8 +86,8 @@ def message_of_redelivery(done: Done) -> str:
 def message_of_discarding(done: Done) -> str:
     """Say what a discard did, in words for the operator."""
     changed = ngettext(
-        "%(count)s dead letter was discarded; until retention it can be restored.",
-        "%(count)s dead letters were discarded; until retention they can be restored.",
+        "%(count)s dead letter was discarded; it can be restored.",
+        "%(count)s dead letters were discarded; they can be restored.",
         done.count,
     )
     left = ngettext(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.db import connections, router, transaction
 from django.dispatch import receiver
 from django.utils import timezone
@@ -97,6 +99,12 @@ def _orm_alias() -> str | None:
     return None if other else Conf.ORM
 
 
+def knows_cluster(name: str | None) -> bool:
+    """Whether django-q2's settings name this cluster; None is the default one."""
+    clusters = getattr(django_settings, "Q_CLUSTER", {}).get("ALT_CLUSTERS", {})
+    return name in (None, Conf.PREFIX, Conf.CLUSTER_NAME) or name in clusters
+
+
 def retry_seconds() -> int:
     """After how long django-q2 gives a task to another worker."""
     return int(Conf.RETRY)
@@ -109,6 +117,12 @@ def oddities() -> Iterator[tuple[str, str, str]]:
             "W004",
             "Q_CLUSTER has no timeout below its retry: slow tasks run twice at the same time.",
             "Set Q_CLUSTER['timeout'], and 'retry' above it.",
+        )
+    if _uses_redis() and importlib.util.find_spec("redis") is None:
+        yield (
+            "W007",
+            "Q_CLUSTER names no broker, so django-q2 uses Redis, whose client is not installed.",
+            "Set Q_CLUSTER['orm'] to 'default', or install django-webhook-delivery[redis].",
         )
     if not Conf.SCHEDULER:
         yield (
@@ -123,6 +137,11 @@ def oddities() -> Iterator[tuple[str, str, str]]:
             "django-q2's ORM broker reconnects several times a second while CONN_MAX_AGE is 0.",
             "Set CONN_MAX_AGE to 60 and CONN_HEALTH_CHECKS to True.",
         )
+
+
+def _uses_redis() -> bool:
+    others = (Conf.BROKER_CLASS, Conf.IRON_MQ, Conf.SQS, Conf.ORM, Conf.MONGO)
+    return not any(others)
 
 
 def ensure_schedules(*, using: str | None = None) -> list[str]:

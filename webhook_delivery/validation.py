@@ -1,4 +1,4 @@
-"""What a person may enter for an endpoint: URL, subscriptions, retry schedule (pure)."""
+"""What a person may enter for an endpoint: URL, subscriptions, retry schedule ."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from webhook_delivery.conf import settings
 LONGEST_URL = 2048
 LONGEST_TYPE = 200
 EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -50,19 +51,41 @@ def validate_event_type(event_type: str) -> None:
         )
 
 
-def validate_text(name: str, value: Any, *, longest: int) -> None:
+def validate_text(name: str, value: Any, *, longest: int, shortest: int = 0) -> None:
     """Raise ValidationError for what some database would refuse to store."""
-    if not isinstance(value, str) or len(value) > longest or "\0" in value:
+    fits = isinstance(value, str) and shortest <= len(value) <= longest and "\0" not in value
+    if not fits:
         raise ValidationError(
-            _("%(name)s must be a text of at most %(longest)s characters, without NUL."),
-            params={"name": name, "longest": longest},
+            _("%(name)s must be a text of %(shortest)s to %(longest)s characters, without NUL."),
+            params={"name": name, "shortest": shortest, "longest": longest},
+        )
+
+
+def validate_content_type(content_type: Any) -> None:
+    """Raise ValidationError for what cannot be sent as a header."""
+    validate_text("content_type", content_type, longest=100, shortest=1)
+    if not HEADER_VALUE.fullmatch(content_type):
+        raise ValidationError(_("content_type must be printable ASCII."))
+
+
+def validate_timeout(seconds: float) -> None:
+    """Raise ValidationError for a timeout that would not be kept."""
+    if not 0 < seconds <= settings.MAX_TIMEOUT_SECONDS:
+        raise ValidationError(
+            _("Use more than 0 and at most %(longest)s seconds (MAX_TIMEOUT_SECONDS)."),
+            params={"longest": settings.MAX_TIMEOUT_SECONDS},
         )
 
 
 def validate_pattern(pattern: str) -> None:
     """Raise ValidationError unless it is an event type, `order.*`, or `*`."""
     if pattern != "*":
-        validate_event_type(pattern.removesuffix(".*"))
+        try:
+            validate_event_type(pattern.removesuffix(".*"))
+        except ValidationError:
+            raise ValidationError(
+                _("Use an event type (order.created), all below a word (order.*), or *.")
+            ) from None
 
 
 def _split(url: str) -> SplitResult:
@@ -96,4 +119,6 @@ def _validate_literal(host: str) -> None:
     except ValueError:
         return
     if not fine:
-        raise ValidationError(_("This address is not public; ALLOWED_NETWORKS can open it."))
+        raise ValidationError(
+            _("This address is not public; ALLOWED_NETWORKS can open private ones.")
+        )

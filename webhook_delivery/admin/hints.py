@@ -48,9 +48,13 @@ HINTS: Mapping[str, Promise] = {
         "all the same."
     ),
     Fault.TLS: _("No secure connection could be made: see whether the certificate is valid."),
-    Fault.BLOCKED: _("The address is private or reserved; ALLOWED_NETWORKS can open it."),
+    Fault.BLOCKED: _(
+        "The settings do not allow it: see ALLOW_HTTP, ALLOWED_PORTS and ALLOWED_NETWORKS."
+    ),
     Fault.PROTOCOL: _("What came back is not an answer in HTTP: see what serves this port."),
-    Fault.CONFIG: _("Nothing was sent, for the URL breaks a rule: correct the endpoint."),
+    Fault.CONFIG: _(
+        "Nothing was sent, for the endpoint or the event breaks a rule: see what is written beside."
+    ),
     Fault.SECRET: _(
         "The signing secret cannot be opened, so nothing was sent: see whether SECRET_KEYS "
         "or SECRET_KEY has changed."

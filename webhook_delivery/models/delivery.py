@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models, router
+from django.db.models.functions import Left
+from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
@@ -81,7 +83,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         if pattern == "*":
             return self
         if pattern.endswith(".*"):
-            return self.filter(event__event_type__startswith=pattern[:-1])
+            return self.filter(event__event_type__startswith=pattern[:-1]).filter(
+                Exact(Left("event__event_type", len(pattern) - 1), pattern[:-1])
+            )  # the second filter, because LIKE ignores case on SQLite
         return self.filter(event__event_type=pattern)
 
     def because(self, *faults: Fault | str) -> Self:

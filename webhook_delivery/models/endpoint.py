@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Self
 
-from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -12,7 +11,13 @@ from django.utils.translation import gettext_lazy as _
 from webhook_delivery import keys
 from webhook_delivery.clock import Now
 from webhook_delivery.outcomes import patterns_matching
-from webhook_delivery.validation import validate_pattern, validate_schedule, validate_url
+from webhook_delivery.signing import key_of
+from webhook_delivery.validation import (
+    validate_pattern,
+    validate_schedule,
+    validate_timeout,
+    validate_url,
+)
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
@@ -44,7 +49,7 @@ class Endpoint(models.Model):
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
     state_reason = models.CharField(_("why"), max_length=200, blank=True)
     timeout_seconds = models.FloatField(
-        _("timeout in seconds"), null=True, blank=True, validators=[MinValueValidator(0.1)]
+        _("timeout in seconds"), null=True, blank=True, validators=[validate_timeout]
     )
     retry_schedule = models.JSONField(
         _("retry schedule"),
@@ -103,7 +108,12 @@ class Secret(models.Model):
 
     @classmethod
     def keep(cls, endpoint: Endpoint, secret: str) -> Secret:
-        """Seal a `whsec_` secret for the endpoint and store it."""
+        """
+        Seal a `whsec_` secret for the endpoint and store it.
+
+        Raises `signing.InvalidSecret` for one that could not sign.
+        """
+        key_of(secret)
         return endpoint.secrets.create(sealed=keys.seal(secret, owner=endpoint.pk))
 
     def reveal(self) -> str:

@@ -12,7 +12,7 @@ from threading import Event as Flag
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import router
+from django.db import connections, router
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
 
@@ -34,7 +34,9 @@ class Command(BaseCommand):
         for add in (_add_drain, _add_list, _add_show, _add_redeliver, _add_health, _add_test):
             verb = add(verbs)
             verb.add_argument("--json", action="store_true", help="print JSON")
-            verb.add_argument("--database", default=router.db_for_write(Delivery))
+            verb.add_argument(
+                "--database", default=router.db_for_write(Delivery), choices=list(connections)
+            )
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         acts: dict[str, Callable[..., None]] = {
@@ -72,10 +74,11 @@ class Command(BaseCommand):
     def redeliver(
         self, *, database: str, deliveries: list[str], by: str, why: str, **options: Any
     ) -> None:
-        """Send dead and delivered deliveries again: those named, or all dead ones that fit."""
+        """Send again: those named, or all dead ones that fit; exit 1 if that is none."""
         filtered = any(options[name] for name in FILTERS)
         if not deliveries and not filtered:
             raise CommandError("Name deliveries, or choose dead ones by a filter.")
+        _must_exist(database, deliveries)
         options["state"] = options["state"] or ("" if deliveries else "dead")
         chosen = _chosen(database, **options)
         done = redelivery.redeliver(
@@ -83,6 +86,8 @@ class Command(BaseCommand):
         )
         said = redelivery.message_of_redelivery(done)
         self._say({"redelivered": done.ids, "left": done.left, "message": said}, said, **options)
+        if not done.count:
+            sys.exit(1)
 
     def health(self, *, database: str, **options: Any) -> None:
         """Say whether deliveries flow; exit 1 if something keeps them from it."""
@@ -94,7 +99,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def send_test(self, *, database: str, endpoint: str, **options: Any) -> None:
-        """Send a test event to one endpoint, now, and say how it answered."""
+        """Send a test event to one endpoint, now; exit 1 unless it was delivered."""
         target = _endpoint(database, endpoint)
         if target.state != Endpoint.State.ON:
             raise CommandError(f"{target} is {target.get_state_display()}: switch it on first.")
@@ -102,6 +107,8 @@ class Command(BaseCommand):
         drain(using=database, event=event, seconds=1)
         sent = detailed(Delivery.objects.using(database).get(event=event))
         self._say(sent, page(sent), **options)
+        if sent["state"] != Delivery.State.DELIVERED:
+            sys.exit(1)
 
     def _say(self, value: Any, text: str, *, json: bool, **options: Any) -> None:
         self.stdout.write(as_json(value) if json else text)
@@ -109,14 +116,14 @@ class Command(BaseCommand):
 
 def _add_drain(verbs: Any) -> CommandParser:
     verb: CommandParser = verbs.add_parser("drain", help="send what is due")
-    verb.add_argument("--seconds", type=float, default=60, help="begin nothing new after this")
+    verb.add_argument("--seconds", type=_positive, default=60, help="begin nothing new after this")
     verb.add_argument("--loop", dest="loop_", action="store_true", help="go on until stopped")
     return verb
 
 
 def _add_list(verbs: Any) -> CommandParser:
     verb = _add_filters(verbs.add_parser("list", help="list deliveries"))
-    verb.add_argument("--limit", type=int, default=50)
+    verb.add_argument("--limit", type=_positive, default=50, help="how many at most")
     return verb
 
 
@@ -149,9 +156,22 @@ def _add_filters(verb: CommandParser) -> CommandParser:
     verb.add_argument("--state", choices=Delivery.State.values, default="")
     verb.add_argument("--endpoint", default="", help="number or name")
     verb.add_argument("--type", dest="event_type", default="", help="event type, or order.*")
-    verb.add_argument("--because", choices=list(Fault), default="", help="the reason it failed")
+    verb.add_argument("--because", choices=[*map(str, Fault)], default="", help="why it failed")
     verb.add_argument("--since", type=_moment, default=None, help="ISO 8601")
     return verb
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
+        raise ArgumentTypeError("use a whole number above 0")
+    return int(text)
+
+
+def _must_exist(database: str, names: list[str]) -> None:
+    deliveries = Delivery.objects.using(database)
+    unknown = [name for name in names if not deliveries.named(name).exists()]
+    if unknown:
+        raise CommandError(f"There is no delivery or event {', '.join(unknown)}.")
 
 
 def _moment(text: str) -> datetime:
@@ -187,8 +207,11 @@ def _chosen(
 def _endpoint(database: str, named: str) -> Endpoint:
     endpoints = Endpoint.objects.using(database)
     found = list(endpoints.filter(pk=named) if named.isdecimal() else endpoints.filter(name=named))
-    if len(found) != 1:
-        raise CommandError(f"{len(found)} endpoints are called {named!r}; use a number.")
+    if not found:
+        raise CommandError(f"No endpoint is called {named!r}.")
+    if len(found) > 1:
+        numbers = ", ".join(str(endpoint.pk) for endpoint in found)
+        raise CommandError(f"{len(found)} endpoints are called {named!r}: use a number, {numbers}.")
     return found[0]
 
 
