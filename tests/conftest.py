@@ -58,7 +58,7 @@ def end_leases() -> None:
     Delivery.objects.sending().update(due_at=F("due_at") - timedelta(days=30))
 
 
-REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
+REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 
 
 @pytest.fixture(params=["orm", "redis"])

@@ -87,7 +87,7 @@ def _test_on(server: Server, arguments: list[str]) -> int:
 
 
 def _environment(server: Server) -> Mapping[str, str]:
-    chosen = {"DATABASE_URL": server.url} if server.url else {}
+    chosen = {"TEST_REDIS_URL": REDIS} | ({"DATABASE_URL": server.url} if server.url else {})
     plain = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
     return {**plain, **chosen, "PYTHONDEVMODE": ""}
 
