@@ -75,7 +75,7 @@ def test_requests_are_concurrent(receiver, endpoint, send_due, settings):
     began = time.monotonic()
 
     assert send_due().retried == 6
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 4  # one after the other they take six seconds
 
 
 def test_no_transaction_is_open_while_a_request_is(receiver, endpoint, send_due, monkeypatch):

@@ -58,7 +58,7 @@ def test_a_claim_takes_what_is_due_with_a_token_and_counts_the_attempt(target):
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.claim) == ("sending", claim.token)
     assert (delivery.attempts_made, claim.number) == (1, 1)
-    assert delivery.due_at > timezone.now() + timedelta(seconds=4)
+    assert delivery.due_at > timezone.now() + timedelta(seconds=2)
 
 
 def test_a_claim_takes_nothing_twice_and_no_more_than_its_limit(target):
