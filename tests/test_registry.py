@@ -158,6 +158,7 @@ WRONG = {
     "no fields": ({"created": "book.created"}, "fields"),
     "no event type": ({"fields": ["title"]}, "names no event type"),
     "not an event type": ({"created": "not valid!", "fields": ["title"]}, "not valid!"),
+    "a number": ({"created": 5, "fields": ["title"]}, "event_type must be a text"),
     "a text for fields": ({"created": "book.created", "fields": "title"}, "a list of names"),
     "no column": ({"created": "author.created", "fields": ["book"]}, "has no column"),
 }

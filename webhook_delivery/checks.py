@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
 from typing import Any
 
@@ -94,7 +94,10 @@ def _values() -> Iterator[CheckMessage]:
             all(isinstance(port, int) for port in settings.ALLOWED_PORTS),
             "whole numbers",
         ),
-        "RETRY_SCHEDULES": (all(map(_is_pattern, settings.RETRY_SCHEDULES)), "order.*, or *"),
+        "RETRY_SCHEDULES": (
+            not any(_refusal(validate_pattern, name) for name in settings.RETRY_SCHEDULES),
+            "order.*, or *",
+        ),
         "CLUSTER": (scheduling.knows_cluster(settings.CLUSTER), "in Q_CLUSTER['ALT_CLUSTERS']"),
     }
     for name, (fine, wanted) in rules.items():
@@ -106,19 +109,18 @@ def _values() -> Iterator[CheckMessage]:
             )
 
 
-def _is_pattern(pattern: str) -> bool:
+def _refusal(parse: Callable[[Any], object], value: Any) -> Exception | None:
+    """What a parser has against a value; None if it takes it."""
     try:
-        validate_pattern(pattern)
-    except ValidationError:
-        return False
-    return True
+        parse(value)
+    except (ValidationError, ValueError, TypeError) as error:
+        return error
+    return None
 
 
 def _schedules() -> Iterator[CheckMessage]:
     for schedule in [settings.RETRY_SCHEDULE, *settings.RETRY_SCHEDULES.values()]:
-        try:
-            validate_schedule(list(schedule))
-        except (ValidationError, TypeError):
+        if _refusal(lambda waits: validate_schedule(list(waits)), schedule):
             yield Error(
                 f"{schedule!r} is no retry schedule.",
                 hint="Use a list of seconds, each between 0 and 604 800.",
@@ -128,9 +130,7 @@ def _schedules() -> Iterator[CheckMessage]:
 
 def _networks() -> Iterator[CheckMessage]:
     for network in settings.ALLOWED_NETWORKS:
-        try:
-            ip_network(str(network))
-        except ValueError as error:
+        if error := _refusal(ip_network, str(network)):
             yield Error(
                 f"ALLOWED_NETWORKS: {error}.",
                 hint="Use CIDRs such as 10.1.0.0/16.",
@@ -140,9 +140,7 @@ def _networks() -> Iterator[CheckMessage]:
 
 def _keys() -> Iterator[CheckMessage]:
     for key in settings.SECRET_KEYS:
-        try:
-            Fernet(key)
-        except (ValueError, TypeError):
+        if _refusal(Fernet, key):
             yield Error(
                 "One of SECRET_KEYS is not a Fernet key.",
                 hint="Make one with cryptography.fernet.Fernet.generate_key().",

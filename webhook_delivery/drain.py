@@ -15,6 +15,7 @@ from webhook_delivery import endpoints, lifecycle
 from webhook_delivery.claims import Claim, Finding, Settled
 from webhook_delivery.conf import settings
 from webhook_delivery.dispatch import attempt
+from webhook_delivery.doorbell import HANDOVER_SECONDS
 from webhook_delivery.models import Delivery, Event
 from webhook_delivery.outcomes import Fault, Verdict
 from webhook_delivery.transport import Transport
@@ -24,8 +25,6 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.05
 """How long outcomes are gathered before they are settled together: what a kill can double."""
 GATHER_COUNT = 200
-WORTH_STAYING = 90
-"""Seconds: what falls due later is found by the sweep in time."""
 LOOK_SECONDS = 0.1
 """How often a drain looks for what has become due, while it waits for that or for answers."""
 
@@ -67,7 +66,7 @@ def drain(
     Send what is due.
 
     seconds: nothing new is begun after so long, nor when `stopped()`.
-    stay: for so many seconds, wait for what falls due within `WORTH_STAYING` seconds.
+    stay: for so many seconds, wait for what falls due within `doorbell.HANDOVER_SECONDS`.
     event: send only that event's deliveries.
     heard: is told of each finding once it is recorded.
     """
@@ -111,7 +110,7 @@ class _Run:
         """Sleep until something may be due; False if there is nothing to stay for."""
         left = min(self.began + stay, self.ends) - time.monotonic()
         due = Delivery.objects.using(self.using).waiting().first_due_in() if left > 0 else None
-        if due is None or due > max(left, WORTH_STAYING):
+        if due is None or due > max(left, HANDOVER_SECONDS):
             return False
         time.sleep(min(due, left, LOOK_SECONDS) if due > 0 else LOOK_SECONDS)
         return True

@@ -101,7 +101,6 @@ def _event(event_type: str, payload: Any, *, source: str = "", **fields: Any) ->
 def _validate(event: Event) -> None:
     """A database that refuses a value would take the caller's transaction with it."""
     try:
-        validate_text("event_type", event.event_type, longest=200)
         validate_event_type(event.event_type)
         validate_text("tenant", event.tenant, longest=100)
         validate_content_type(event.content_type)

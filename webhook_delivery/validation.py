@@ -43,9 +43,10 @@ def validate_schedule(schedule: Any) -> None:
         raise ValidationError(_("Use a list of seconds, each between 0 and 604 800: [5, 60, 600]."))
 
 
-def validate_event_type(event_type: str) -> None:
+def validate_event_type(event_type: Any) -> None:
     """Raise ValidationError unless it is dotted words: `order.created`."""
-    if not EVENT_TYPE.fullmatch(event_type) or len(event_type) > LONGEST_TYPE:
+    validate_text("event_type", event_type, longest=LONGEST_TYPE)
+    if not EVENT_TYPE.fullmatch(event_type):
         raise ValidationError(
             _("Use words of letters, digits, “_” and “-”, joined by dots: order.created.")
         )
