@@ -20,11 +20,12 @@ LAYERS = [
     {"doorbell", "dispatch"},
     {"scheduling"},
     {"lifecycle"},
+    {"loading"},
     {"claims"},
     {"models", "transport", "payloads"},
     {"validation", "keys"},
     {"addresses", "signing", "outcomes", "conf"},
-    {"version", "clock"},
+    {"version", "clock", "locking"},
 ]
 """From the top of the house to its ground; a module may import only from below its own layer."""
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from tests.conftest import end_leases, make_due, make_endpoint
 from webhook_delivery import endpoints, lifecycle, publish
-from webhook_delivery.claims import Claim, Finding, policy_for
+from webhook_delivery.claims import Claim, Finding
+from webhook_delivery.loading import policy_for
 from webhook_delivery.models import Attempt, Delivery, Endpoint
 from webhook_delivery.outcomes import Fault, Outcome, fault_of
 

@@ -4,7 +4,7 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 1. something happened:  registry → receivers → publishing → payloads
 2. who runs it:         doorbell → scheduling → tasks, loop → drain
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
-4. the truth:           lifecycle → claims → models
+4. the truth:           lifecycle → locking → loading → claims → models
 5. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin
 """
 

@@ -27,6 +27,8 @@ def attempt(claim: Claim, transport: Transport) -> Finding:
 
 
 def _outcome(claim: Claim, transport: Transport) -> Outcome:
+    if claim.orphaned:
+        return Outcome(fault=Fault.CONFIG, detail="Its event or its endpoint is gone.")
     try:
         validate_url(claim.url)
         headers = _headers(claim)

@@ -85,14 +85,18 @@ def watch(*, using: str) -> Iterator[float]:
 
 def arm(*, using: str) -> None:
     """See to it that a drain runs when the next falls due, or when a lost claim's lease ends."""
-    deliveries = Delivery.objects.using(using)
-    due = deliveries.waiting().first_due_in()
+    first = soonest(using)
     if not scheduling.can_be_told_a_time():
-        _hand_over(due, using)
-        return
-    moments = [m for m in (due, deliveries.sending().first_due_in()) if m is not None]
-    if moments and _sooner(min(moments), using):
-        scheduling.wake_in(min(moments))
+        _hand_over(first, using)
+    elif first is not None and _sooner(first, using):
+        scheduling.wake_in(first)
+
+
+def soonest(using: str) -> float | None:
+    """Seconds until the next delivery falls due or the next lease ends; None if neither will."""
+    deliveries = Delivery.objects.using(using)
+    moments = deliveries.waiting().first_due_in(), deliveries.sending().first_due_in()
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _will_ring(using: str) -> bool:

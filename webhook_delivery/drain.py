@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
-from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db import DatabaseError, InterfaceError, connections
 
 from webhook_delivery import endpoints, lifecycle
 from webhook_delivery.claims import Claim, Finding, Settled
 from webhook_delivery.conf import settings
 from webhook_delivery.dispatch import attempt
-from webhook_delivery.doorbell import HANDOVER_SECONDS
+from webhook_delivery.doorbell import HANDOVER_SECONDS, soonest
+from webhook_delivery.locking import insist
 from webhook_delivery.models import Delivery, Event
 from webhook_delivery.outcomes import Fault, Verdict
 from webhook_delivery.transport import Transport
@@ -107,12 +109,14 @@ class _Run:
         return True
 
     def await_due(self, stay: float) -> bool:
-        """Sleep until something may be due; False if there is nothing to stay for."""
+        """Sleep until something may be due, or lost; False if there is nothing to stay for."""
         left = min(self.began + stay, self.ends) - time.monotonic()
-        due = Delivery.objects.using(self.using).waiting().first_due_in() if left > 0 else None
+        due = soonest(self.using) if left > 0 else None
         if due is None or due > max(left, HANDOVER_SECONDS):
             return False
         time.sleep(min(due, left, LOOK_SECONDS) if due > 0 else LOOK_SECONDS)
+        if due <= 0:
+            lifecycle.rescue(using=self.using)
         return True
 
     def finish(self) -> None:
@@ -163,7 +167,7 @@ class _Run:
     def _settle(self, findings: list[Finding]) -> None:
         """Record them; if the database is away, keep them and send nothing more meanwhile."""
         try:
-            settled = self._record(findings) if findings else []
+            settled = insist(partial(self._record, findings), using=self.using) if findings else []
         except (DatabaseError, InterfaceError):
             logger.exception("%s findings could not be recorded; trying again", len(findings))
             self.unsettled = [each for each in findings if not each.claim.ended()]
@@ -172,18 +176,23 @@ class _Run:
             return
         self.unsettled = []
         for finding in findings:
-            self.flying.pop(finding.claim.delivery_id, None)
+            self._landed(finding.claim)
         for each in settled:
             self.report.count(each)
             self.heard(each)
 
     def _record(self, findings: list[Finding]) -> list[Settled]:
-        with transaction.atomic(using=self.using):
-            settled = lifecycle.settle(findings, using=self.using)
-            recorded = [each.finding for each in settled]
-            for gone in {f.claim.endpoint_id for f in recorded if f.outcome.fault is Fault.GONE}:
-                endpoints.switch_off(gone, reason="410 Gone", using=self.using)
+        """Whoever said 410 Gone is switched off in the same transaction, or asked again."""
+        settled = lifecycle.settle(findings, using=self.using)
+        recorded = [each.finding for each in settled]
+        for gone in {f.claim.endpoint_id for f in recorded if f.outcome.fault is Fault.GONE}:
+            endpoints.switch_off(gone, reason="410 Gone", using=self.using)
         return settled
+
+    def _landed(self, claim: Claim) -> None:
+        """Unless the delivery was claimed anew meanwhile: that flight goes on."""
+        if self.flying.get(claim.delivery_id) is claim:
+            del self.flying[claim.delivery_id]
 
     def _forget_ended(self) -> None:
         """A claim whose lease has ended is somebody else's now."""

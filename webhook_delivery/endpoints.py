@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webhook_delivery import doorbell, lifecycle
+from webhook_delivery.locking import insist
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
 
 
@@ -40,7 +41,7 @@ def _stop(endpoint: int, state: Endpoint.State, reason: str, using: str) -> list
 
 def _set(endpoint: int, state: Endpoint.State, reason: str, using: str) -> None:
     rows = Endpoint.objects.using(using).filter(pk=endpoint)
-    rows.update(state=state, state_reason=reason[:200])
+    insist(lambda: rows.update(state=state, state_reason=reason[:200]), using=using)
 
 
 def _owed(endpoint: int, using: str) -> DeliveryQuerySet:

@@ -14,26 +14,42 @@ kills its workers still runs out of them.
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
-from django.db import connections, transaction
+from django.db import DataError, IntegrityError
 from django.db.models import Case, F, Value, When
 
-from webhook_delivery.claims import Claim, Finding, Settled, lease_seconds, load
+from webhook_delivery.claims import Claim, Finding, Settled, lease_seconds
 from webhook_delivery.clock import Now
-from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet, Endpoint, Event
-from webhook_delivery.outcomes import Decision, Fault, Outcome, Verdict
+from webhook_delivery.loading import load
+from webhook_delivery.locking import insist, pick
+from webhook_delivery.models import (
+    Attempt,
+    Delivery,
+    DeliveryQuerySet,
+    Endpoint,
+    Event,
+    Transition,
+)
+from webhook_delivery.outcomes import Verdict
+
+logger = logging.getLogger(__name__)
 
 State: TypeAlias = Delivery.State
+Verb: TypeAlias = Transition.Verb
 
 REDELIVERABLE = [State.DEAD, State.DELIVERED]
 
 CHUNK = 500
 """How many rows one statement changes at most, so that no lock is held for long."""
+RACES = 5
+"""How often a claim tries again, when others took what it had picked."""
 
 
 def owe(
@@ -47,20 +63,9 @@ def owe(
     on, paused = Endpoint.State.ON.value, Endpoint.State.PAUSED.value
     born = {on: (State.PENDING, Now()), paused: (State.HELD, None)}
     owed = [(endpoint, *born[endpoint.state]) for endpoint in endpoints if endpoint.state in born]
-    Delivery.objects.using(using).bulk_create(
-        [
-            Delivery(
-                event=event,
-                endpoint=endpoint,
-                state=state,
-                due_at=due,
-                trigger=trigger,
-                created_at=Now(),
-            )
-            for endpoint, state, due in owed
-        ],
-        batch_size=CHUNK,
-    )
+    facts: dict[str, Any] = {"event": event, "trigger": trigger, "created_at": Now()}
+    rows = [Delivery(endpoint=to, state=state, due_at=due, **facts) for to, state, due in owed]
+    Delivery.objects.using(using).bulk_create(rows, batch_size=CHUNK)
 
 
 def claim(limit: int, *, using: str, event: Event | None = None) -> list[Claim]:
@@ -69,21 +74,13 @@ def claim(limit: int, *, using: str, event: Event | None = None) -> list[Claim]:
 
     With `event`, take only that event's.
     """
-    token, began = uuid.uuid4(), time.monotonic()
     due = Delivery.objects.using(using).due()
-    wanted = due.filter(event=event) if event else due
-    with transaction.atomic(using=using):
-        ids = _locked(wanted.order_by("due_at")[:limit], skip=True)
-        if not ids:
-            return []
-        due.filter(pk__in=ids).update(
-            state=State.SENDING,
-            claim=token,
-            due_at=Now() + timedelta(seconds=lease_seconds()),
-            attempts_made=F("attempts_made") + 1,
-        )
-        mine = Delivery.objects.using(using).sending().filter(pk__in=ids, claim=token)
-        return load(mine, leased=began)
+    wanted = (due.filter(event=event) if event else due).order_by("due_at")
+    for lost in range(RACES):
+        picked, claims = insist(partial(_take, wanted, limit, lost), using=using)
+        if claims or not picked:
+            return claims
+    return []
 
 
 def settle(findings: Sequence[Finding], *, using: str) -> list[Settled]:
@@ -92,7 +89,7 @@ def settle(findings: Sequence[Finding], *, using: str) -> list[Settled]:
 
     Returns what was recorded; a finding whose claim was taken over meanwhile is not.
     """
-    return _settle([Settled(finding, finding.decide()) for finding in findings], using=using)
+    return _settle_apart([Settled(found, found.decide()) for found in findings], using=using)
 
 
 def rescue(*, using: str) -> list[Settled]:
@@ -103,8 +100,8 @@ def rescue(*, using: str) -> list[Settled]:
     """
     stuck = Delivery.objects.using(using).stuck().order_by("due_at")
     ids = list(stuck.values_list("pk", flat=True)[:CHUNK])
-    lost = load(stuck.filter(pk__in=ids), leased=0.0) if ids else []
-    return _settle([_lost(claim) for claim in lost], using=using)
+    claims = load(stuck.filter(pk__in=ids), expected=len(ids), leased=0.0) if ids else []
+    return _settle_apart([Settled.lost(claim) for claim in claims], using=using)
 
 
 def redeliver(deliveries: DeliveryQuerySet) -> list[int]:
@@ -116,8 +113,9 @@ def redeliver(deliveries: DeliveryQuerySet) -> list[int]:
     return _change(
         deliveries.filter(endpoint__state=Endpoint.State.ON),
         was=REDELIVERABLE,
+        logged=Verb.REDELIVER,
+        due=True,
         state=State.PENDING,
-        due_at=Now(),
         trigger=Delivery.Trigger.REDELIVERY,
         attempts_forgiven=F("attempts_made"),
         ended_at=None,
@@ -126,73 +124,112 @@ def redeliver(deliveries: DeliveryQuerySet) -> list[int]:
 
 def discard(deliveries: DeliveryQuerySet) -> list[int]:
     """Hide dead letters; `restore` brings them back. Returns the ids changed."""
-    return _change(deliveries, was=[State.DEAD], state=State.DISCARDED)
+    return _change(deliveries, was=[State.DEAD], logged=Verb.DISCARD, state=State.DISCARDED)
 
 
 def restore(deliveries: DeliveryQuerySet) -> list[int]:
     """Bring discarded deliveries back among the dead letters. Returns the ids changed."""
-    return _change(deliveries, was=[State.DISCARDED], state=State.DEAD)
+    return _change(deliveries, was=[State.DISCARDED], logged=Verb.RESTORE, state=State.DEAD)
 
 
 def hold(deliveries: DeliveryQuerySet) -> list[int]:
-    """Keep what is pending instead of sending it. Returns the ids changed."""
-    return _change(deliveries, was=[State.PENDING], state=State.HELD, due_at=None)
+    """
+    Keep what is pending instead of sending it. Returns the ids changed.
+
+    Not logged: that its endpoint is not on says the same of every delivery.
+    """
+    return _change(deliveries, was=[State.PENDING], logged=None, state=State.HELD)
 
 
 def release(deliveries: DeliveryQuerySet) -> list[int]:
     """Make what was held due now. Returns the ids changed."""
-    return _change(deliveries, was=[State.HELD], state=State.PENDING, due_at=Now())
+    return _change(deliveries, was=[State.HELD], logged=Verb.RELEASE, due=True, state=State.PENDING)
 
 
-def _change(deliveries: DeliveryQuerySet, *, was: Sequence[State], **changes: Any) -> list[int]:
+def _take(wanted: DeliveryQuerySet, limit: int, lost: int) -> tuple[list[int], list[Claim]]:
+    """Claim some of the wanted: which were picked, and which of them nobody else took."""
+    token, asked = uuid.uuid4(), time.monotonic()
+    picked = pick(wanted, limit, lost=lost)
+    mine = Delivery.objects.using(wanted.db).sending().filter(pk__in=picked, claim=token)
+    taken = picked and wanted.order_by().filter(pk__in=picked).update(
+        state=State.SENDING,
+        claim=token,
+        due_at=Now() + timedelta(seconds=lease_seconds()),
+        attempts_made=F("attempts_made") + 1,
+    )
+    return picked, load(mine, expected=taken, leased=asked) if taken else []
+
+
+def _change(
+    deliveries: DeliveryQuerySet,
+    *,
+    was: Sequence[State],
+    logged: Verb | None,
+    due: bool = False,
+    **changes: Any,
+) -> list[int]:
     """Change the rows whose state allows it, chunk by chunk, and return their ids."""
     rows = deliveries.filter(state__in=was).order_by("pk")
     allowed = Delivery.objects.using(deliveries.db).filter(state__in=was)
     changed: list[int] = []
     last = 0
     while ids := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK]):
-        with transaction.atomic(using=deliveries.db):
-            free = _locked(allowed.filter(pk__in=ids))
-            allowed.filter(pk__in=free).update(**changes)
-        changed += free
+        chunk = allowed.filter(pk__in=ids)
+        changed += insist(partial(_move, chunk, logged, due, changes), using=deliveries.db)
         last = ids[-1]
     return changed
 
 
-def _locked(rows: DeliveryQuerySet, *, skip: bool = False) -> list[int]:
-    """Lock the rows, where the database can, and return their ids; `skip` what others locked."""
-    can_skip = connections[rows.db].features.has_select_for_update_skip_locked
-    return list(rows.select_for_update(skip_locked=skip and can_skip).values_list("pk", flat=True))
+def _move(
+    rows: DeliveryQuerySet, logged: Verb | None, due: bool, changes: dict[str, Any]
+) -> list[int]:
+    """Change one chunk, and write it to the log with the very moment that the rows get."""
+    columns = rows.values_list("pk", "attempts_made", Now())
+    locked = list(columns.order_by("pk").select_for_update())
+    if not locked:
+        return []
+    ids, moment = [pk for pk, *_ in locked], locked[0][2]
+    rows.filter(pk__in=ids).update(due_at=moment if due else None, **changes)
+    if logged:
+        Transition.objects.using(rows.db).bulk_create(
+            Transition(delivery_id=pk, after=made, verb=logged, at=moment) for pk, made, _ in locked
+        )
+    return ids
 
 
-def _lost(claim: Claim) -> Settled:
-    finding = Finding(claim, Outcome(fault=Fault.WORKER_LOST), started_at=claim.claimed_at)
-    decision = finding.decide()
-    at_once = None if decision.delay is None else 0.0
-    return Settled(finding, Decision(decision.verdict, at_once))
+def _settle_apart(found: list[Settled], *, using: str) -> list[Settled]:
+    """Settle all together; if the database refuses, one by one: it may be one row's fault."""
+    try:
+        return insist(partial(_settle, found, using), using=using)
+    except (IntegrityError, DataError):
+        if len(found) > 1:
+            return [kept for each in found for kept in _settle_apart([each], using=using)]
+        logger.exception("Delivery %s cannot be settled; verify it", found[0].delivery_id)
+        return []
 
 
-def _settle(found: list[Settled], *, using: str) -> list[Settled]:
-    """Record what still belongs to its claim: the token is compared in the database."""
-    tokens = {each.delivery_id: each.finding.claim.token for each in found}
-    mine = Delivery.objects.using(using).sending().filter(claim__in=set(tokens.values()))
-    with transaction.atomic(using=using):
-        held = dict(mine.filter(pk__in=tokens).select_for_update().values_list("pk", Now()))
-        kept = [each for each in found if each.delivery_id in held]
-        if kept:
-            _record(kept, mine, now=min(held.values()), using=using)
-    return kept
+def _settle(found: list[Settled], using: str) -> list[Settled]:
+    """Record what still belongs to its claim: the token that the row has now must be its own."""
+    rows = Delivery.objects.using(using).sending().filter(pk__in={s.delivery_id for s in found})
+    locked = rows.order_by("pk").select_for_update().values_list("pk", "claim", Now())
+    held = {(pk, token): now for pk, token, now in locked}
+    mine = [each for each in found if (each.delivery_id, each.finding.claim.token) in held]
+    if mine:
+        _record(mine, rows, now=min(held.values()), using=using)
+    return mine
 
 
-def _record(settled: list[Settled], mine: DeliveryQuerySet, *, now: datetime, using: str) -> None:
+def _record(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, using: str) -> None:
     """Write the attempts, and change the deliveries with one statement for each kind of outcome."""
-    Attempt.objects.using(using).bulk_create([_attempt(each, now) for each in settled])
-    off = _endpoints_not_on(settled, using=using)
+    Attempt.objects.using(using).bulk_create([each.as_attempt(now) for each in settled])
+    retried = {s.finding.claim.endpoint_id for s in settled if s.decision.verdict is Verdict.RETRY}
+    on = set(Endpoint.objects.using(using).on().filter(pk__in=retried).values_list("pk", flat=True))
     groups: dict[tuple[Any, ...], list[Settled]] = {}
     for each in settled:
-        groups.setdefault(_kind(each, off), []).append(each)
+        groups.setdefault(_kind(each, on), []).append(each)
     for (state, status, reason), group in groups.items():
-        mine.filter(pk__in=[each.delivery_id for each in group]).update(
+        tokens = {each.finding.claim.token for each in group}
+        rows.filter(pk__in=[each.delivery_id for each in group], claim__in=tokens).update(
             state=state,
             claim=None,
             due_at=_due_at(group, now) if state == State.PENDING else None,
@@ -202,43 +239,10 @@ def _record(settled: list[Settled], mine: DeliveryQuerySet, *, now: datetime, us
         )
 
 
-def _attempt(settled: Settled, now: datetime) -> Attempt:
-    finding, claim, outcome = settled.finding, settled.finding.claim, settled.finding.outcome
-    return Attempt(
-        delivery_id=claim.delivery_id,
-        number=claim.number,
-        trigger=claim.trigger,
-        started_at=finding.started_at,
-        duration_ms=None if finding.duration is None else round(finding.duration * 1000),
-        status=outcome.status,
-        fault=outcome.fault or "",
-        detail=outcome.detail[:200],
-        excerpt=outcome.excerpt,
-        verdict=settled.decision.verdict,
-        next_due_at=settled.due_at(now),
-    )
-
-
-def _endpoints_not_on(settled: list[Settled], *, using: str) -> set[int]:
-    """Whose retries are to be held, because someone paused the endpoint during the attempt."""
-    retried = {s.finding.claim.endpoint_id for s in settled if s.decision.verdict is Verdict.RETRY}
-    endpoints = Endpoint.objects.using(using).filter(pk__in=retried).exclude(state="on")
-    return set(endpoints.values_list("pk", flat=True)) if retried else set()
-
-
-def _kind(settled: Settled, off: set[int]) -> tuple[State, int | None, str]:
-    outcome = settled.finding.outcome
-    return _state_after(settled, off), outcome.status, str(outcome.fault or "")
-
-
-def _state_after(settled: Settled, off: set[int]) -> State:
-    match settled.decision.verdict:
-        case Verdict.DELIVERED:
-            return State.DELIVERED
-        case Verdict.DEAD:
-            return State.DEAD
-        case Verdict.RETRY:
-            return State.HELD if settled.finding.claim.endpoint_id in off else State.PENDING
+def _kind(settled: Settled, on: set[int]) -> tuple[State, int | None, str]:
+    """What all of a group become; a retry is held whose endpoint was paused meanwhile."""
+    claim, outcome = settled.finding.claim, settled.finding.outcome
+    return settled.state(on=claim.endpoint_id in on), outcome.status, str(outcome.fault or "")
 
 
 def _due_at(group: list[Settled], now: datetime) -> Case:

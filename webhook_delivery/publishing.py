@@ -12,6 +12,7 @@ from django.utils import timezone
 from webhook_delivery import doorbell, lifecycle
 from webhook_delivery.conf import settings
 from webhook_delivery.drain import drain
+from webhook_delivery.locking import insist
 from webhook_delivery.models import Delivery, Endpoint, Event
 from webhook_delivery.payloads import JSON, body_of
 from webhook_delivery.validation import validate_content_type, validate_event_type, validate_text
@@ -143,12 +144,14 @@ def _publish(event: Event, using: str, inline: bool) -> Event:
 
 
 def _write(event: Event, endpoints: Iterable[Endpoint], using: str, inline: bool) -> Event:
-    with transaction.atomic(using=using, savepoint=False):
+    def write() -> None:
         event.save(using=using, force_insert=True)
         lifecycle.owe(event, endpoints, using=using)
         doorbell.ring_on_commit(using=using)
         if inline:
             transaction.on_commit(lambda: _attempt_now(event, using), using=using, robust=True)
+
+    insist(write, using=using, savepoint=False)
     return event
 
 

@@ -1,8 +1,9 @@
-"""The rows and their vocabulary: endpoints, events, deliveries, attempts, and queries for them."""
+"""The rows and their vocabulary: endpoints, events, deliveries, their log, and queries for them."""
 
-from webhook_delivery.models.delivery import Attempt, DeadLetter, Delivery, DeliveryQuerySet
+from webhook_delivery.models.delivery import DeadLetter, Delivery, DeliveryQuerySet
 from webhook_delivery.models.endpoint import Endpoint, EndpointQuerySet, Secret, Subscription
 from webhook_delivery.models.event import Event
+from webhook_delivery.models.log import Attempt, Transition
 from webhook_delivery.models.operation import ConsoleAction, Doorbell
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Event",
     "Secret",
     "Subscription",
+    "Transition",
 ]

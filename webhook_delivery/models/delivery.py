@@ -1,4 +1,4 @@
-"""What is owed to whom, and each attempt to hand it over."""
+"""What is owed to whom, and the words to ask for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from webhook_delivery.clock import Now
 from webhook_delivery.models.endpoint import Endpoint
 from webhook_delivery.models.event import Event, event_of
-from webhook_delivery.outcomes import Fault, Verdict
+from webhook_delivery.outcomes import Fault
 
 if TYPE_CHECKING:
     from webhook_delivery.redelivery import Done
@@ -183,32 +183,3 @@ class DeadLetter(Delivery):
         default_permissions = ()
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
-
-
-class Attempt(models.Model):
-    """One HTTP request for a delivery, as it ended. Rows are added, never changed."""
-
-    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts", db_index=False)
-    number = models.PositiveIntegerField(_("number"))
-    trigger = models.CharField(_("trigger"), max_length=10, choices=Delivery.Trigger)
-    started_at = models.DateTimeField(_("started"))
-    duration_ms = models.PositiveIntegerField(_("duration in ms"), null=True)
-    status = models.PositiveSmallIntegerField(_("status"), null=True)
-    fault = models.CharField(_("fault"), max_length=20, blank=True)
-    detail = models.CharField(_("detail"), max_length=200, blank=True)
-    excerpt = models.BinaryField(_("start of the answer"), blank=True)
-    verdict = models.CharField(
-        _("verdict"), max_length=10, choices=[(verdict, verdict) for verdict in Verdict]
-    )
-    next_due_at = models.DateTimeField(_("next attempt"), null=True)
-
-    class Meta:
-        verbose_name = _("attempt")
-        verbose_name_plural = _("attempts")
-        ordering = ["delivery", "number"]
-        constraints = [
-            models.UniqueConstraint(fields=["delivery", "number"], name="webhook_attempt_once")
-        ]
-
-    def __str__(self) -> str:
-        return _("attempt %(number)s") % {"number": self.number}

@@ -1,0 +1,70 @@
+"""Picks rows to change, and repeats a transaction that lost a race for some of them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.db import OperationalError, connections, transaction
+from django.db.models import QuerySet
+
+T = TypeVar("T")
+
+PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0)
+"""Seconds waited, at most, before each repetition."""
+POSTGRESQL_RACES = {"40P01", "40001", "55P03"}
+"""deadlock_detected, serialization_failure, lock_not_available (PostgreSQL, appendix A)."""
+MYSQL_RACES = {1205, 1213, 1020}
+"""ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_CHECKREAD (MariaDB's error codes)."""
+SQLITE_RACES = {5, 6}
+"""SQLITE_BUSY and SQLITE_LOCKED, the low byte of the extended result codes."""
+
+
+def insist(work: Callable[[], T], *, using: str, savepoint: bool = True) -> T:
+    """
+    Do the work in a transaction, and do it again if the database let another go first.
+
+    Inside a transaction it is done once, in a savepoint of its own unless told otherwise: only the
+    owner of the transaction can begin that one again.
+    Raises the database's error if the last repetition fails too.
+    """
+    if not connections[using].in_atomic_block:
+        for pause in PAUSES:
+            try:
+                return _once(work, using, savepoint)
+            except OperationalError as error:
+                if not lost_a_race(error):
+                    raise
+            time.sleep(pause * random.random())  # noqa: S311 - no secret depends on it
+    return _once(work, using, savepoint)
+
+
+def lost_a_race(error: OperationalError) -> bool:
+    """Whether the database gave up for the sake of another transaction: a deadlock, a lock."""
+    cause = error.__cause__
+    return (
+        getattr(cause, "sqlstate", None) in POSTGRESQL_RACES
+        or (error.args[:1] or (None,))[0] in MYSQL_RACES
+        or getattr(cause, "sqlite_errorcode", 0) & 0xFF in SQLITE_RACES
+    )
+
+
+def pick(rows: QuerySet[Any], limit: int, *, lost: int = 0) -> list[int]:
+    """
+    Choose at most `limit` of the rows, in their order, and return their ids.
+
+    Where the database can skip what others have locked, they are ours until the transaction ends.
+    Elsewhere they are only read, and the update must compare: who `lost` that race before (so many
+    times) looks further down and picks at random, where fewer others look.
+    """
+    if connections[rows.db].features.has_select_for_update_skip_locked:
+        return list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
+    ids = list(rows.values_list("pk", flat=True)[: limit * (1 + 8 * lost)])
+    return random.sample(ids, min(limit, len(ids))) if lost else ids
+
+
+def _once(work: Callable[[], T], using: str, savepoint: bool) -> T:
+    with transaction.atomic(using=using, savepoint=savepoint):
+        return work()

@@ -1,0 +1,62 @@
+"""The append-only log: what was attempted, and what else moved a delivery. It adds up to rows."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery.models.delivery import Delivery
+from webhook_delivery.outcomes import Verdict
+
+
+class Attempt(models.Model):
+    """One HTTP request for a delivery, as it ended. Rows are added, never changed."""
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts", db_index=False)
+    number = models.PositiveIntegerField(_("number"))
+    trigger = models.CharField(_("trigger"), max_length=10, choices=Delivery.Trigger)
+    started_at = models.DateTimeField(_("started"))
+    duration_ms = models.PositiveIntegerField(_("duration in ms"), null=True)
+    status = models.PositiveSmallIntegerField(_("status"), null=True)
+    fault = models.CharField(_("fault"), max_length=20, blank=True)
+    detail = models.CharField(_("detail"), max_length=200, blank=True)
+    excerpt = models.BinaryField(_("start of the answer"), blank=True)
+    verdict = models.CharField(
+        _("verdict"), max_length=10, choices=[(verdict, verdict) for verdict in Verdict]
+    )
+    next_due_at = models.DateTimeField(_("next attempt"), null=True)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["delivery", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "number"], name="webhook_attempt_once")
+        ]
+
+    def __str__(self) -> str:
+        return _("attempt %(number)s") % {"number": self.number}
+
+
+class Transition(models.Model):
+    """What moved a delivery other than an attempt. Rows are added, never changed."""
+
+    class Verb(models.TextChoices):
+        REDELIVER = "redeliver", _("redelivered")
+        DISCARD = "discard", _("discarded")
+        RESTORE = "restore", _("restored")
+        RELEASE = "release", _("released")
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="transitions")
+    after = models.PositiveIntegerField(_("after attempt"))
+    """How many attempts had been made: its place among them."""
+    verb = models.CharField(_("action"), max_length=10, choices=Verb)
+    at = models.DateTimeField(_("when"))
+
+    class Meta:
+        verbose_name = _("transition")
+        verbose_name_plural = _("transitions")
+        ordering = ["delivery", "after", "pk"]
+
+    def __str__(self) -> str:
+        return str(self.get_verb_display())
