@@ -136,7 +136,7 @@ def _writes_state(node: ast.AST) -> bool:
         name = (
             node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         )
-        writes = name in {"update", "create", "Delivery", "bulk_update", "_change"}
+        writes = name in {"update", "create", "Delivery", "bulk_update", "change"}
         return writes and any(keyword.arg == "state" for keyword in node.keywords)
     targets = node.targets if isinstance(node, ast.Assign) else []
     return any(isinstance(t, ast.Attribute) and t.attr == "state" for t in targets)

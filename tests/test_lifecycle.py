@@ -11,6 +11,7 @@ from django.utils import timezone
 from tests.conftest import end_leases, make_due, make_endpoint
 from webhook_delivery import endpoints, lifecycle, publish
 from webhook_delivery.claims import Claim, Finding
+from webhook_delivery.lifecycle import changing
 from webhook_delivery.loading import policy_for
 from webhook_delivery.models import Attempt, Delivery, Endpoint
 from webhook_delivery.outcomes import Fault, Outcome, fault_of
@@ -377,7 +378,7 @@ def test_nothing_is_redelivered_to_an_endpoint_that_is_not_on(target):
 
 
 def test_many_are_changed_in_chunks(target, monkeypatch):
-    monkeypatch.setattr(lifecycle, "CHUNK", 3)
+    monkeypatch.setattr(changing, "CHUNK", 3)
     for _ in range(8):
         publish_one()
     Delivery.objects.update(state="dead")

@@ -1,0 +1,51 @@
+"""Moves many deliveries by one verb, chunk by chunk, and writes to the log what it moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from webhook_delivery.clock import Now
+from webhook_delivery.locking import insist
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Transition
+
+CHUNK = 500
+"""How many rows one statement changes at most, so that no lock is held for long."""
+
+
+def change(
+    deliveries: DeliveryQuerySet,
+    *,
+    was: Sequence[Delivery.State],
+    logged: Transition.Verb | None,
+    due: bool = False,
+    **changes: Any,
+) -> list[int]:
+    """Change the rows whose state allows it, chunk by chunk, and return their ids."""
+    rows = deliveries.filter(state__in=was).order_by("pk")
+    allowed = Delivery.objects.using(deliveries.db).filter(state__in=was)
+    changed: list[int] = []
+    last = 0
+    while ids := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK]):
+        chunk = allowed.filter(pk__in=ids)
+        changed += insist(partial(_move, chunk, logged, due, changes), using=deliveries.db)
+        last = ids[-1]
+    return changed
+
+
+def _move(
+    rows: DeliveryQuerySet, logged: Transition.Verb | None, due: bool, changes: dict[str, Any]
+) -> list[int]:
+    """Change one chunk, and write it to the log with the very moment that the rows get."""
+    columns = rows.values_list("pk", "attempts_made", Now())
+    locked = list(columns.order_by("pk").select_for_update())
+    if not locked:
+        return []
+    ids, moment = [pk for pk, *_ in locked], locked[0][2]
+    rows.filter(pk__in=ids).update(due_at=moment if due else None, **changes)
+    if logged:
+        Transition.objects.using(rows.db).bulk_create(
+            Transition(delivery_id=pk, after=made, verb=logged, at=moment) for pk, made, _ in locked
+        )
+    return ids

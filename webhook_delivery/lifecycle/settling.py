@@ -1,0 +1,71 @@
+"""Records what attempts found: the writing half of a settle, fenced by the claim's token."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import DataError, IntegrityError
+from django.db.models import Case, Value, When
+
+from webhook_delivery.claims import Settled
+from webhook_delivery.clock import Now
+from webhook_delivery.locking import insist
+from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet, Endpoint
+from webhook_delivery.outcomes import Verdict
+
+logger = logging.getLogger(__name__)
+
+
+def settle_apart(found: list[Settled], *, using: str) -> list[Settled]:
+    """Settle all together; if the database refuses, one by one: it may be one row's fault."""
+    try:
+        return insist(partial(_settle, found, using), using=using)
+    except (IntegrityError, DataError):
+        if len(found) > 1:
+            return [kept for each in found for kept in settle_apart([each], using=using)]
+        logger.exception("Delivery %s cannot be settled; verify it", found[0].delivery_id)
+        return []
+
+
+def _settle(found: list[Settled], using: str) -> list[Settled]:
+    """Record what still belongs to its claim: the token that the row has now must be its own."""
+    rows = Delivery.objects.using(using).sending().filter(pk__in={s.delivery_id for s in found})
+    locked = rows.order_by("pk").select_for_update().values_list("pk", "claim", Now())
+    held = {(pk, token): now for pk, token, now in locked}
+    mine = [each for each in found if (each.delivery_id, each.finding.claim.token) in held]
+    if mine:
+        _record(mine, rows, now=min(held.values()), using=using)
+    return mine
+
+
+def _record(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, using: str) -> None:
+    """Write the attempts, and change the deliveries with one statement for each kind of outcome."""
+    Attempt.objects.using(using).bulk_create([each.as_attempt(now) for each in settled])
+    retried = {s.finding.claim.endpoint_id for s in settled if s.decision.verdict is Verdict.RETRY}
+    on = set(Endpoint.objects.using(using).on().filter(pk__in=retried).values_list("pk", flat=True))
+    groups: dict[tuple[Any, ...], list[Settled]] = {}
+    for each in settled:
+        groups.setdefault(_kind(each, on), []).append(each)
+    for (state, status, reason), group in groups.items():
+        tokens = {each.finding.claim.token for each in group}
+        rows.filter(pk__in=[each.delivery_id for each in group], claim__in=tokens).update(
+            state=state,
+            claim=None,
+            due_at=_due_at(group, now) if state == Delivery.State.PENDING else None,
+            ended_at=now if state in Delivery.TERMINAL else None,
+            last_status=status,
+            reason=reason,
+        )
+
+
+def _kind(settled: Settled, on: set[int]) -> tuple[Delivery.State, int | None, str]:
+    """What all of a group become; a retry is held whose endpoint was paused meanwhile."""
+    claim, outcome = settled.finding.claim, settled.finding.outcome
+    return settled.state(on=claim.endpoint_id in on), outcome.status, str(outcome.fault or "")
+
+
+def _due_at(group: list[Settled], now: datetime) -> Case:
+    return Case(*(When(pk=each.delivery_id, then=Value(each.due_at(now))) for each in group))
