@@ -22,11 +22,13 @@ def take(wanted: DeliveryQuerySet, limit: int, lost: int) -> tuple[list[int], li
     """Claim some of the wanted: which were picked, and which of them nobody else took."""
     token, asked = uuid.uuid4(), time.monotonic()
     picked = pick(wanted, limit, lost=lost)
-    mine = Delivery.objects.using(wanted.db).sending().filter(pk__in=picked, claim=token)
-    taken = picked and wanted.order_by().filter(pk__in=picked).update(
+    rows = Delivery.objects.using(wanted.db).filter(pk__in=picked)
+    # Not `wanted`: its look at the endpoints would lock them on MySQL, against whoever pauses one.
+    taken = picked and rows.pending().filter(due_at__lte=Now()).update(
         state=Delivery.State.SENDING,
         claim=token,
         due_at=Now() + timedelta(seconds=lease_seconds()),
         attempts_made=F("attempts_made") + 1,
     )
+    mine = rows.sending().filter(claim=token)
     return picked, load(mine, expected=taken, leased=asked) if taken else []
