@@ -1,5 +1,6 @@
 """The example shop, as tests want it: a database of its own, and quick retries."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -26,6 +27,17 @@ Q_CLUSTER = {**Q_CLUSTER, "poll": 0.05, "log_level": "WARNING"}
 if pinned and "REDIS_URL" in os.environ:
     Q_CLUSTER["name"] = f"shop {pinned}"  # test runs beside this one share the Redis server
 
+
+class EveryCycle(float):
+    """A guard's cycle after each of which the scheduler's 30 s have passed for django-q2."""
+
+    def __radd__(self, waited: float) -> float:
+        return waited + 30
+
+
+if os.environ.get("WEBHOOK_TEST_TICKS") == "fast":
+    Q_CLUSTER["guard_cycle"] = EveryCycle(0.5)
+
 WEBHOOK_DELIVERY = {
     **WEBHOOK_DELIVERY,
     "RETRY_SCHEDULE": (1, 1, 1, 1, 1, 1, 1, 1, 1),
@@ -36,3 +48,4 @@ WEBHOOK_DELIVERY = {
     "CONCURRENCY": 8,
     "DRAIN_SECONDS": 5,
 }
+WEBHOOK_DELIVERY |= json.loads(os.environ.get("WEBHOOK_TEST_SETTINGS", "{}"))

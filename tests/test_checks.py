@@ -1,12 +1,15 @@
 """A configuration that cannot deliver is refused at start-up, with what to change."""
 
+from importlib.metadata import requires
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.core import mail
 from django.core.checks import run_checks
-from django.db import connection
+from django.db import connection, connections
 from django_q.conf import Conf
+from packaging.requirements import Requirement
 
 
 @pytest.fixture(autouse=True)
@@ -102,13 +105,56 @@ def test_connections_that_fail_workers_are_warned_about(monkeypatch, database, c
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "code"),
-    [("TIMEOUT", None, "W004"), ("TIMEOUT", 90, "W004"), ("SCHEDULER", False, "W005")],
+    ("name", "value", "code", "said"),
+    [
+        ("TIMEOUT", None, "W004", "'retry' above it"),
+        ("TIMEOUT", 90, "W004", "twice at the same time"),
+        ("SCHEDULER", False, "W005", "cron"),
+        ("WORKERS", 1, "W008", "'workers'"),
+        ("BULK", 50, "W009", "'bulk'"),
+        ("QUEUE_LIMIT", 100, "W009", "'queue_limit'"),
+        ("QUEUE_LIMIT", 0, "W009", "'queue_limit'"),
+        ("GUARD_CYCLE", 0.3, "W010", "0.25, 0.5 or 1"),
+        ("GUARD_CYCLE", 2, "W010", "never ends"),
+        ("ORM", "elsewhere", "E010", "'default'"),
+    ],
 )
-def test_settings_of_django_q_that_delay_or_double_are_warned_about(monkeypatch, name, value, code):
+def test_settings_of_django_q_that_endanger_drains_are_named(monkeypatch, name, value, code, said):
     monkeypatch.setattr(Conf, name, value)
 
-    assert list(found()) == [f"webhook_delivery.{code}"]
+    [(found_code, text)] = found().items()
+    assert found_code == f"webhook_delivery.{code}"
+    assert said in text
+
+
+def test_one_worker_is_enough_for_a_cluster_of_its_own(monkeypatch, settings):
+    monkeypatch.setattr(Conf, "WORKERS", 1)
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "ALT_CLUSTERS": {"webhooks": {}}}
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CLUSTER": "webhooks"}
+
+    assert found() == {}
+
+
+def test_sync_mode_is_for_tests_only(monkeypatch):
+    monkeypatch.setattr(Conf, "SYNC", True)
+    assert found() == {}
+
+    monkeypatch.delattr(mail, "outbox")
+    assert "outside tests" in found()["webhook_delivery.W011"]
+
+
+def test_a_queue_in_another_database_is_remarked_on(monkeypatch):
+    monkeypatch.setitem(connections.databases, "queue", connections.databases["default"])
+    monkeypatch.setattr(Conf, "ORM", "queue")
+
+    assert "'queue'" in found()["webhook_delivery.I001"]
+
+
+def test_django_q_is_new_enough_for_every_python():
+    [needed] = [Requirement(r) for r in requires("django-webhook-delivery") if "django-q2" in r]
+
+    assert not needed.specifier.contains("1.10.9"), "on Python 3.14 it does not fork"
+    assert needed.specifier.contains("1.11.0")
 
 
 def test_a_broker_that_reconnects_all_the_time_is_warned_about(monkeypatch):

@@ -63,6 +63,7 @@ def test_a_doorbell_that_was_deleted_is_put_back():
 
     doorbell.answer(using="default")
 
+    assert Doorbell.objects.get().drained_at is not None
     assert doorbell.ring(using="default")
 
 
@@ -70,17 +71,6 @@ def test_a_drain_stamps_its_heartbeat():
     doorbell.answer(using="default")
 
     assert Doorbell.objects.get().drained_at is not None
-
-
-def test_waking_leaves_the_callers_connection_open(settings):
-    from django.db import connection
-
-    connection.ensure_connection()
-    before = connection.connection
-
-    scheduling.wake()
-
-    assert connection.connection is before
 
 
 def test_a_worker_that_starts_wakes_a_drain():
@@ -219,6 +209,30 @@ def test_the_drain_that_watches_sends_what_falls_due(receiver, endpoint, woken):
     tasks.drain()
 
     assert Delivery.objects.get().state == "delivered"
+
+
+# ── after the database's clock was set back
+
+
+def test_a_ring_of_the_future_is_not_waited_for():
+    doorbell.ring(using="default")
+    Doorbell.objects.update(rung_at=Now() + timedelta(hours=1))
+
+    assert doorbell.ring(using="default")
+
+
+def test_a_sweep_of_the_future_is_stood_in_for():
+    Doorbell.objects.update(swept_at=Now() + timedelta(hours=1))
+
+    assert doorbell.stand_in(using="default")
+    assert not doorbell.stand_in(using="default")
+
+
+def test_a_watch_that_would_last_too_long_is_not_believed(woken):
+    Doorbell.objects.update(watched_until=Now() + timedelta(hours=1))
+
+    with doorbell.watch(using="default") as seconds:
+        assert seconds > 0
 
 
 # ── in a project's own tests

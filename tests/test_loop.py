@@ -2,9 +2,10 @@
 
 import pytest
 from django.db import DatabaseError
+from django_q.models import Schedule
 
 from tests.conftest import end_leases
-from webhook_delivery import lifecycle, loop, publish
+from webhook_delivery import health, lifecycle, loop, publish
 from webhook_delivery.models import Delivery, Doorbell, Endpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,6 +32,43 @@ def test_once_releases_what_was_held_for_an_endpoint_that_is_on(receiver, endpoi
     Endpoint.objects.update(state="on")
 
     assert loop.once(using="default", seconds=5).delivered == 1
+
+
+def test_once_does_the_work_of_the_sweep():
+    Schedule.objects.all().delete()
+
+    loop.once(using="default", seconds=1)
+
+    assert Doorbell.objects.get().swept_at is not None
+    assert Schedule.objects.get().name == "webhook_delivery sweep"
+
+
+def test_a_loop_does_the_work_of_the_sweep_in_each_round(monkeypatch):
+    monkeypatch.setattr(loop, "ROUND_SECONDS", 0.01)
+    Doorbell.objects.update(stand_ins=5)
+
+    loop.run(using="default", stopped=stops_after(6))
+
+    row = Doorbell.objects.get()
+    assert (row.stand_ins, row.swept_at >= row.drained_at) == (0, True)
+    assert health.examine() == []
+
+
+PARTS = ["endpoints.settle_strays", "lifecycle.rescue", "schedules.ensure"]
+
+
+@pytest.mark.parametrize("broken", PARTS)
+def test_a_part_of_the_sweep_that_fails_costs_nothing_else(
+    receiver, endpoint, monkeypatch, caplog, broken
+):
+    def fail(**options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(f"webhook_delivery.loop.{broken}", fail)
+    publish("a", {})
+
+    assert loop.once(using="default", seconds=5).delivered == 1
+    assert "a bug" in caplog.text
 
 
 def test_a_loop_sends_until_it_is_asked_to_stop(receiver, endpoint):

@@ -13,7 +13,9 @@ from django_q.signing import SignedPackage
 
 from tests.conftest import make_endpoint
 from webhook_delivery import doorbell, provisioning, publish, scheduling, tasks
+from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Doorbell
+from webhook_delivery.scheduling import schedules
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,9 +66,9 @@ def test_migrating_again_doubles_nothing():
 
 def test_a_schedule_that_was_deleted_or_doubled_is_mended():
     Schedule.objects.all().delete()
-    assert scheduling.schedules_missing() == ["webhook_delivery sweep"]
+    assert schedules.missing() == ["webhook_delivery sweep"]
     migrated()
-    assert scheduling.schedules_missing() == []
+    assert schedules.missing() == []
 
     Schedule.objects.create(name="webhook_delivery sweep", func="other")
     migrated()
@@ -79,7 +81,7 @@ def test_what_a_person_set_stays():
 
     row = Schedule.objects.get()
     assert (row.minutes, row.repeats, row.cluster) == (5, 0, "mine")
-    assert scheduling.schedules_missing() == ["webhook_delivery sweep"]
+    assert schedules.missing() == ["webhook_delivery sweep"]
 
 
 def test_a_change_of_settings_reaches_the_stored_schedule(settings):
@@ -95,7 +97,7 @@ def test_schedules_can_be_left_to_others(settings):
     migrated()
 
     assert not Schedule.objects.exists()
-    assert scheduling.schedules_missing() == []
+    assert schedules.missing() == []
 
 
 def test_the_scheduler_of_django_q_queues_the_sweep():
@@ -108,6 +110,84 @@ def test_the_scheduler_of_django_q_queues_the_sweep():
     assert task["func"] == "webhook_delivery.tasks.sweep"
     assert task["ack_failure"] is True
     assert task["kwargs"] == {}
+
+
+# ── what a drain does when the sweep does not come
+
+
+@pytest.fixture
+def overdue() -> None:
+    doorbell.begin_sweep(using="default")
+    Doorbell.objects.update(swept_at=Now() - timedelta(seconds=121))
+
+
+def test_a_drain_brings_back_a_schedule_that_was_deleted(overdue, caplog):
+    Schedule.objects.all().delete()
+
+    tasks.drain()
+
+    assert Schedule.objects.get().name == "webhook_delivery sweep"
+    assert "mended" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "columns", [{"args": "what?"}, {"args": "1"}, {"kwargs": "1"}, {"func": "gone"}]
+)
+def test_a_drain_mends_a_schedule_that_cannot_run(overdue, columns):
+    Schedule.objects.update(**columns)
+
+    tasks.drain()
+
+    Schedule.objects.update(next_run=timezone.now() - timedelta(seconds=1))
+    assert schedules.poisoned() == []
+    assert schedules.ensure() == []
+
+
+def test_a_drain_leaves_switched_off_what_a_person_switched_off(overdue):
+    Schedule.objects.update(repeats=0)
+
+    tasks.drain()
+
+    assert Schedule.objects.get().repeats == 0
+
+
+def test_a_drain_stands_in_only_for_a_sweep_that_is_overdue(overdue):
+    Schedule.objects.all().delete()
+    doorbell.begin_sweep(using="default")
+
+    tasks.drain()
+
+    assert not Schedule.objects.exists()
+
+
+PARTS = ["endpoints.settle_strays", "lifecycle.rescue", "schedules.ensure"]
+
+
+@pytest.mark.parametrize("broken", PARTS)
+def test_a_part_of_the_sweep_that_fails_costs_nothing_else(
+    overdue, receiver, endpoint, monkeypatch, caplog, broken
+):
+    def fail(**options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(f"webhook_delivery.tasks.{broken}", fail)
+    Schedule.objects.all().delete()
+    publish("a", {})
+
+    tasks.sweep()
+
+    assert "a bug" in caplog.text
+    assert Delivery.objects.get().state == "delivered"
+    assert Schedule.objects.exists() is (broken != "schedules.ensure")
+
+
+def test_looking_after_the_schedules_writes_nothing_while_all_is_well(
+    django_assert_max_num_queries,
+):
+    with django_assert_max_num_queries(4) as queries:
+        schedules.ensure()
+
+    assert not [q for q in queries if q["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
 
 
 # ── tasks

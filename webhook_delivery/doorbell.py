@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import connections, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from webhook_delivery import scheduling
 from webhook_delivery.claims import lease_seconds
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 STALE = timedelta(seconds=5)
 """A doorbell that has rung this long unanswered may be rung again: its task may be lost."""
+OVERDUE = timedelta(minutes=2)
+"""A sweep that has not come for so long is not awaited: the next drain stands in for it."""
 HANDOVER_SECONDS = 90
 """What falls due sooner than the scheduler surely ticks (30 s) and sweeps (60 s) needs a drain."""
 
@@ -53,8 +55,11 @@ def ring(*, using: str) -> bool:
     A compare-and-set: while a drain is already on its way, nothing is queued. The drain clears the
     row before its first claim, so it sees whatever was committed before this was called.
     """
-    quiet = Q(ringing=False) | Q(rung_at=None) | Q(rung_at__lt=Now() - STALE)
-    won = _row(using).filter(quiet).update(ringing=True, rung_at=Now())
+    quiet = Q(ringing=False) | _not_within("rung_at", STALE)
+    # MySQL assigns from left to right, so what `ringing` was is asked first.
+    since = Case(When(ringing=True, then=F("ringing_since")), default=Now())
+    rung = {"ringing_since": since, "ringing": True, "rung_at": Now()}
+    won = _row(using).filter(quiet).update(**rung)
     if won:
         scheduling.wake()
     return bool(won)
@@ -63,7 +68,18 @@ def ring(*, using: str) -> bool:
 def answer(*, using: str) -> None:
     """Say that a drain has begun: the next commit must ring again."""
     if not _row(using).update(ringing=False, drained_at=Now()):
-        Doorbell.objects.using(using).get_or_create(pk=1)
+        Doorbell.objects.using(using).get_or_create(pk=1, defaults={"drained_at": Now()})
+
+
+def begin_sweep(*, using: str) -> None:
+    """Say that the sweep has begun: no drain need stand in for it."""
+    _row(using).update(swept_at=Now(), stand_ins=0)
+
+
+def stand_in(*, using: str) -> bool:
+    """Whether the sweep is overdue, and this drain is the one that does its work."""
+    standing = {"swept_at": Now(), "stand_ins": F("stand_ins") + 1}
+    return bool(_row(using).filter(_not_within("swept_at", OVERDUE)).update(**standing))
 
 
 @contextmanager
@@ -123,12 +139,23 @@ def _sooner(seconds: float, using: str) -> bool:
 
 
 def _take_watch(using: str) -> bool:
-    until = Now() + timedelta(seconds=scheduling.budget() + lease_seconds())
-    return bool(_unwatched(using).update(watched_until=until))
+    return bool(_unwatched(using).update(watched_until=Now() + _longest_watch()))
 
 
 def _unwatched(using: str) -> QuerySet[Doorbell]:
-    return _row(using).filter(Q(watched_until=None) | Q(watched_until__lt=Now()))
+    """Nobody stays: nobody said so, or the time is over, or a clock that was wrong said so."""
+    over = Q(watched_until__lt=Now()) | Q(watched_until__gt=Now() + _longest_watch() + STALE)
+    return _row(using).filter(Q(watched_until=None) | over)
+
+
+def _longest_watch() -> timedelta:
+    return timedelta(seconds=scheduling.budget() + lease_seconds())
+
+
+def _not_within(stamp: str, span: timedelta) -> Q:
+    """It is longer ago; or still to come, because the database's clock was set back since."""
+    past, ahead = Q(**{f"{stamp}__lt": Now() - span}), Q(**{f"{stamp}__gt": Now() + span})
+    return Q(**{stamp: None}) | past | ahead
 
 
 def _row(using: str) -> QuerySet[Doorbell]:

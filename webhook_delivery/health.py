@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, router
+from django.db import DatabaseError, InterfaceError, router
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from webhook_delivery import scheduling
+from webhook_delivery.claims import lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
-from webhook_delivery.models import Delivery, Doorbell
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Doorbell
+from webhook_delivery.scheduling import schedules
+
+LONGEST_WAIT_SECONDS = 604_800
+"""What a retry schedule may have at most."""
+COUNTED = 100
+"""Of rows that are wrong, no more are counted."""
+SLACK_SECONDS = 60
+"""How far a moment may lie beyond the longest wait before a clock is blamed."""
+STAND_INS = 2
+"""After a standstill the first drain stands in for the sweep; a second one should not have to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +34,37 @@ class Illness:
     code: str
     seen: str
     remedy: str
+    restart: bool = False
+    """Whether the remedy is to restart the worker: what a watchdog may do by itself."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pulse:
+    """The doorbell's stamps, as seconds ago by the database's clock; None: never, or not now."""
+
+    drained: float | None = None
+    swept: float | None = None
+    ringing: float | None = None
+    stand_ins: int = 0
 
 
 def examine(*, using: str | None = None) -> list[Illness]:
     """Look for what keeps deliveries from flowing; an empty list means that they flow."""
     using = using or router.db_for_write(Delivery)
     try:
-        flow = list(_silence(using)) or [*_lateness(using), *_stuck_claims(using)]
-        return [*flow, *_missing_schedules()]
-    except DatabaseError as error:
+        pulse = _pulse(using)
+        silent = [*_silence(pulse)]
+        flow = silent or [*_unanswered(pulse)] or [*_late(using), *_stuck(using)]
+        net = [*_off(), *_poisoned()] or ([] if silent else [*_unswept(pulse)])
+        return [*flow, *net, *_far_off(using), *_unreachable(using)]
+    except (DatabaseError, InterfaceError) as error:
         return [_database(error)]
 
 
-def _database(error: DatabaseError) -> Illness:
+def _database(error: Exception) -> Illness:
     return Illness(
         "database",
         _("The database does not answer: %s.") % str(error).strip(),
@@ -45,18 +72,39 @@ def _database(error: DatabaseError) -> Illness:
     )
 
 
-def _silence(using: str) -> Iterator[Illness]:
-    seconds = _seconds_since_drained(using)
+def _silence(pulse: _Pulse) -> Iterator[Illness]:
+    never, seconds = _("Nothing has ever drained."), pulse.drained
     if seconds is None or seconds > settings.HEALTH_SILENCE_SECONDS:
-        never = _("Nothing has ever drained.")
         yield Illness(
             "silence",
             never if seconds is None else _("Nothing has drained for %d seconds.") % seconds,
-            _("Start a worker: `manage.py qcluster`, or `manage.py webhooks drain`."),
+            _(
+                "Start a worker: `%s`, or `manage.py webhooks drain --loop`. "
+                "If one runs, it is frozen: restart it."
+            )
+            % _cluster(),
+            restart=True,
         )
 
 
-def _lateness(using: str) -> Iterator[Illness]:
+def _unanswered(pulse: _Pulse) -> Iterator[Illness]:
+    if pulse.ringing is not None and pulse.ringing > settings.HEALTH_LATE_SECONDS:
+        yield Illness(
+            "unanswered",
+            _("The doorbell has rung for %d seconds: queued tasks are not taken.") % pulse.ringing,
+            _("Restart the cluster, or start `%s`; see whether django-q2's broker is up.")
+            % _cluster(),
+            restart=True,
+        )
+
+
+def _cluster() -> str:
+    """The command that starts the cluster which takes our tasks."""
+    named = f"Q_CLUSTER_NAME={settings.CLUSTER} " if settings.CLUSTER else ""
+    return f"{named}manage.py qcluster"
+
+
+def _late(using: str) -> Iterator[Illness]:
     due = Delivery.objects.using(using).waiting().first_due_in()
     if due is not None and -due > settings.HEALTH_LATE_SECONDS:
         yield Illness(
@@ -66,18 +114,17 @@ def _lateness(using: str) -> Iterator[Illness]:
         )
 
 
-def _stuck_claims(using: str) -> Iterator[Illness]:
-    stuck = Delivery.objects.using(using).stuck().count()
-    if stuck:
+def _stuck(using: str) -> Iterator[Illness]:
+    if count := _count(Delivery.objects.using(using).stuck()):
         yield Illness(
             "stuck",
-            _("%d claims have outlived their lease: their workers were lost.") % stuck,
+            _("%s claims have outlived their lease: their workers were lost.") % count,
             _("The next drain takes them over; start a worker if none runs."),
         )
 
 
-def _missing_schedules() -> Iterator[Illness]:
-    for name in scheduling.schedules_missing():
+def _off() -> Iterator[Illness]:
+    for name in schedules.missing():
         yield Illness(
             "schedule",
             _("The schedule “%s” is missing or switched off.") % name,
@@ -85,8 +132,82 @@ def _missing_schedules() -> Iterator[Illness]:
         )
 
 
-def _seconds_since_drained(using: str) -> float | None:
-    row = Doorbell.objects.using(using).values_list("drained_at", Now()).first()
-    if row is None or row[0] is None:
-        return None
-    return float((row[1] - row[0]).total_seconds())
+def _poisoned() -> Iterator[Illness]:
+    if names := schedules.poisoned():
+        yield Illness(
+            "poisoned",
+            _("django-q2 cannot read the schedule “%s”, and stops every other with it.")
+            % "”, “".join(names),
+            _(
+                "Correct its arguments (or install croniter, if it is of type cron), or delete it, "
+                "among django-q2's scheduled tasks."
+            ),
+        )
+
+
+def _unswept(pulse: _Pulse) -> Iterator[Illness]:
+    late = (pulse.swept or 0) > settings.HEALTH_SILENCE_SECONDS
+    if settings.SCHEDULES and (late or pulse.stand_ins >= STAND_INS):
+        yield Illness(
+            "unswept",
+            _("django-q2's scheduler does not run the sweep; drains do its work meanwhile."),
+            _(
+                "Restart the cluster. If that does not help: Q_CLUSTER['scheduler'] must be on in "
+                "it, and the schedule's cluster must be its name."
+            ),
+        )
+
+
+def _far_off(using: str) -> Iterator[Illness]:
+    """A database whose clock was wrong for a while has written moments that will not come."""
+    longest = max(LONGEST_WAIT_SECONDS, settings.RETRY_AFTER_CAP_SECONDS)
+    deliveries = Delivery.objects.using(using)
+    waits = _beyond(deliveries.pending(), longest * (1 + settings.RETRY_JITTER))
+    if count := _count(waits):
+        yield Illness(
+            "far_off",
+            _("%s deliveries are due later than any wait allows: was a clock wrong?") % count,
+            _("Run `manage.py webhooks verify --repair`: then they are due as their log says."),
+        )
+    if count := _count(_beyond(deliveries.sending(), lease_seconds())):
+        yield Illness(
+            "far_off",
+            _("%s claims end later than any lease: was a clock set back?") % count,
+            _(
+                "If their workers are lost, they are taken over when that moment has come; if that "
+                "is more than a day away, run `manage.py webhooks verify --repair`."
+            ),
+        )
+
+
+def _beyond(rows: DeliveryQuerySet, seconds: float) -> DeliveryQuerySet:
+    return rows.filter(due_at__gt=Now() + timedelta(seconds=seconds + SLACK_SECONDS))
+
+
+def _unreachable(using: str) -> Iterator[Illness]:
+    undated = Q(state__in=["pending", "sending"], due_at=None)
+    unclaimed = Q(state="sending", claim=None)
+    if count := _count(Delivery.objects.using(using).filter(undated | unclaimed)):
+        yield Illness(
+            "unreachable",
+            _("%s deliveries wait for no moment or no worker, and would wait for ever.") % count,
+            _("Run `manage.py webhooks verify --repair`."),
+        )
+
+
+def _count(rows: DeliveryQuerySet) -> str:
+    """How many, in words; empty if none, and never counting millions."""
+    counted = len(rows.order_by().values_list("pk")[: COUNTED + 1])
+    return (str(counted) if counted <= COUNTED else _("Over %d") % COUNTED) if counted else ""
+
+
+def _pulse(using: str) -> _Pulse:
+    row = Doorbell.objects.using(using).annotate(now=Now()).filter(pk=1).first()
+    if row is None:
+        return _Pulse()
+
+    def ago(moment: datetime | None) -> float | None:
+        return None if moment is None else float((vars(row)["now"] - moment).total_seconds())
+
+    ringing = ago(row.ringing_since) if row.ringing else None
+    return _Pulse(ago(row.drained_at), ago(row.swept_at), ringing, row.stand_ins)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
 
 from webhook_delivery import doorbell, endpoints, lifecycle
 from webhook_delivery.drain import Report, drain
+from webhook_delivery.scheduling import schedules
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,15 @@ def _round(using: str, stopped: Callable[[], bool]) -> None:
 
 
 def _begin(using: str) -> None:
+    """Do the sweep's work too: there may be no other."""
     doorbell.answer(using=using)
-    lifecycle.rescue(using=using)
-    endpoints.settle_strays(using=using)
+    doorbell.begin_sweep(using=using)
+    for part in (
+        partial(lifecycle.rescue, using=using),
+        partial(endpoints.settle_strays, using=using),
+        schedules.ensure,
+    ):
+        try:
+            part()
+        except Exception:  # a row that defies one part must not keep what is due from being sent
+            logger.exception("A part of the sweep failed; the rest goes on")

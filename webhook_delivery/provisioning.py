@@ -9,8 +9,8 @@ from django.db import connections, router
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 
-from webhook_delivery import scheduling
 from webhook_delivery.models import Doorbell
+from webhook_delivery.scheduling import schedules
 
 
 @receiver(post_migrate, dispatch_uid="webhook_delivery.provisioning")
@@ -18,7 +18,7 @@ def provide(sender: AppConfig, using: str, **kwargs: Any) -> None:
     """Every migration has run by now, django-q2's too."""
     if sender.name == "webhook_delivery":
         _provide_doorbell(using)
-        scheduling.ensure_schedules(using=using)
+        schedules.ensure(using=using)
 
 
 def _provide_doorbell(using: str) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from django.db import router
 
 from webhook_delivery import doorbell, endpoints, lifecycle, scheduling
-from webhook_delivery.clock import Now
 from webhook_delivery.drain import drain as send_due
-from webhook_delivery.models import Delivery, Doorbell
+from webhook_delivery.models import Delivery
+from webhook_delivery.scheduling import schedules
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,9 @@ def drain() -> None:
     """Send what is due, and see to it that somebody sends what falls due later."""
     using = router.db_for_write(Delivery)
     doorbell.answer(using=using)
-    lifecycle.rescue(using=using)
+    if doorbell.stand_in(using=using):
+        _tidy()
+    _rescue()
     with doorbell.watch(using=using) as seconds_to_stay:
         send_due(using=using, seconds=scheduling.budget(), stay=seconds_to_stay)
     doorbell.arm(using=using)
@@ -43,7 +45,31 @@ def drain() -> None:
 @never_raises
 def sweep() -> None:
     """The safety net, every minute: whatever was forgotten is found here."""
-    using = router.db_for_write(Delivery)
-    Doorbell.objects.using(using).update(swept_at=Now())
-    endpoints.settle_strays(using=using)
+    doorbell.begin_sweep(using=router.db_for_write(Delivery))
+    _tidy()
     drain()
+
+
+def _tidy() -> None:
+    """What only the sweep does."""
+    _settle_strays()
+    _mend_schedules()
+
+
+# Each in a guard of its own: a row that defies one of them must not keep the rest from its work.
+
+
+@never_raises
+def _rescue() -> None:
+    lifecycle.rescue(using=router.db_for_write(Delivery))
+
+
+@never_raises
+def _settle_strays() -> None:
+    endpoints.settle_strays(using=router.db_for_write(Delivery))
+
+
+@never_raises
+def _mend_schedules() -> None:
+    if mended := schedules.ensure():
+        logger.warning("Schedules were missing or changed, and were mended: %s", mended)

@@ -16,11 +16,15 @@ class Doorbell(models.Model):
 
     ringing = models.BooleanField(default=False)
     rung_at = models.DateTimeField(null=True)
+    ringing_since = models.DateTimeField(null=True)
+    """The first ring that no drain has answered; later rings move only `rung_at`."""
     alarm_at = models.DateTimeField(null=True)
     watched_until = models.DateTimeField(null=True)
     """Until when one drain stays for what falls due, so that no other need."""
     drained_at = models.DateTimeField(null=True)
     swept_at = models.DateTimeField(null=True)
+    stand_ins = models.PositiveIntegerField(default=0)
+    """How often in a row a drain did the work of a sweep that did not come."""
 
     class Meta:
         verbose_name = _("doorbell")

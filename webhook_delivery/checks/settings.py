@@ -1,47 +1,35 @@
-"""Refuses, at start-up, a configuration that cannot deliver; each message says what to change."""
+"""Names, types and values in `WEBHOOK_DELIVERY`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
 from cryptography.fernet import Fernet
-from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core import checks
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ValidationError
-from django.db import router
 
-from webhook_delivery import scheduling
 from webhook_delivery.conf import KNOWN, Settings, settings
-from webhook_delivery.models import Delivery
+from webhook_delivery.scheduling.oddities import knows_cluster
 from webhook_delivery.validation import validate_pattern, validate_schedule
 
 
-@register("webhook_delivery")
-def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Names, types and values in `WEBHOOK_DELIVERY`."""
+def usable() -> bool:
+    """Whether every setting has a type that the rest can be asked about."""
+    return isinstance(_configured(), dict) and not list(_types())
+
+
+def of_settings() -> Iterator[CheckMessage]:
+    """What is wrong by its name or type; only if nothing is, what is wrong by its value."""
     if not isinstance(_configured(), dict):
         hint = "Use a dict: WEBHOOK_DELIVERY = {}."
-        return [Error("WEBHOOK_DELIVERY is not a dict.", hint=hint, id="webhook_delivery.E008")]
+        yield Error("WEBHOOK_DELIVERY is not a dict.", hint=hint, id="webhook_delivery.E008")
+        return
     wrong = [*_names(), *_types()] or [*_values()]
-    return wrong or [*_schedules(), *_networks(), *_keys()]
-
-
-@register("webhook_delivery")
-def check_engine(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """What django-q2 is told, and what that does to a drain."""
-    usable = isinstance(_configured(), dict) and not list(_types())
-    return [*_engine_errors(), *_engine_warnings()] if usable else []
-
-
-@register("webhook_delivery")
-def check_databases(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Connection settings with which workers fail one another."""
-    alias = router.db_for_write(Delivery)
-    return list(_database(alias, django_settings.DATABASES[alias]))
+    yield from wrong or [*_schedules(), *_networks(), *_keys()]
 
 
 def _configured() -> Any:
@@ -98,7 +86,7 @@ def _values() -> Iterator[CheckMessage]:
             not any(_refusal(validate_pattern, name) for name in settings.RETRY_SCHEDULES),
             "order.*, or *",
         ),
-        "CLUSTER": (scheduling.knows_cluster(settings.CLUSTER), "in Q_CLUSTER['ALT_CLUSTERS']"),
+        "CLUSTER": (knows_cluster(settings.CLUSTER), "in Q_CLUSTER['ALT_CLUSTERS']"),
     }
     for name, (fine, wanted) in rules.items():
         if not fine:
@@ -151,42 +139,4 @@ def _keys() -> Iterator[CheckMessage]:
             "Signing secrets are sealed with a key derived from SECRET_KEY.",
             hint="Set SECRET_KEYS, so that a new SECRET_KEY does not make them unreadable.",
             id="webhook_delivery.W001",
-        )
-
-
-def _engine_errors() -> Iterator[CheckMessage]:
-    if not django_settings.USE_TZ:
-        yield Error(
-            "With USE_TZ = False, what the databases say of the time cannot be compared.",
-            hint="Set USE_TZ = True.",
-            id="webhook_delivery.E007",
-        )
-    needed = scheduling.task_options()["timeout"]
-    if needed >= scheduling.retry_seconds():
-        yield Error(
-            f"A drain may take {needed} s, but django-q2 repeats tasks after "
-            f"{scheduling.retry_seconds()} s.",
-            hint="Raise Q_CLUSTER['retry'], or lower MAX_TIMEOUT_SECONDS.",
-            id="webhook_delivery.E006",
-        )
-
-
-def _engine_warnings() -> Iterator[CheckMessage]:
-    for code, seen, hint in scheduling.oddities():
-        yield checks.Warning(seen, hint=hint, id=f"webhook_delivery.{code}")
-
-
-def _database(alias: str, options: dict[str, Any]) -> Iterator[CheckMessage]:
-    engine, extra = options["ENGINE"], options.get("OPTIONS") or {}
-    if engine.endswith("sqlite3") and extra.get("transaction_mode") != "IMMEDIATE":
-        yield checks.Warning(
-            f"SQLite database {alias!r} will say “database is locked” when workers write.",
-            hint="Set OPTIONS: transaction_mode IMMEDIATE, and init_command for WAL; see README.",
-            id="webhook_delivery.W002",
-        )
-    if extra.get("pool"):
-        yield checks.Warning(
-            f"Database {alias!r} uses a connection pool, which does not survive django-q2's fork.",
-            hint="Remove OPTIONS['pool'] in the settings that qcluster runs with.",
-            id="webhook_delivery.W003",
         )

@@ -1,0 +1,93 @@
+"""All that knows django-q2. Here: how to wake a drain, now or later, and how long it may run."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import receiver
+from django.utils import timezone
+from django_q.brokers import Broker, get_broker
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+from django_q.signals import post_spawn
+from django_q.tasks import async_task
+
+from webhook_delivery.claims import lease_seconds
+from webhook_delivery.conf import settings
+
+logger = logging.getLogger(__name__)
+
+DRAIN = "webhook_delivery.tasks.drain"
+
+
+def wake(broker: Broker | None = None) -> None:
+    """Queue one drain; a broker that fails is logged, and the sweep repairs the loss."""
+    try:
+        if orm_alias() is None:
+            _enqueue(broker)
+        else:
+            # Inside a transaction the ORM broker leaves the caller's connection open.
+            with transaction.atomic(using=orm_alias()):
+                _enqueue(broker)
+    except Exception:
+        logger.exception("The broker took no task; the next sweep will find what is due")
+
+
+@receiver(post_spawn, dispatch_uid="webhook_delivery.scheduling")
+def _wake_with_the_worker(**kwargs: Any) -> None:
+    """A worker that starts may follow one that was killed, with its task and its claims."""
+    wake()
+
+
+def _enqueue(broker: Broker | None) -> None:
+    options = {**task_options(), "broker": broker or get_broker(settings.CLUSTER)}
+    async_task(DRAIN, q_options=options)
+
+
+def task_options() -> dict[str, Any]:
+    """How our tasks run: no result kept, never repeated, ended by django-q2 if they hang."""
+    ends = budget() + lease_seconds() + 5
+    return {"save": False, "ack_failure": True, "timeout": int(ends), "group": "webhook_delivery"}
+
+
+def budget() -> float:
+    """How many seconds a drain may begin new work, so that it ends before django-q2 repeats it."""
+    limits = [limit - lease_seconds() - 10 for limit in (Conf.RETRY, Conf.TIMEOUT) if limit]
+    return float(max(1.0, min(settings.DRAIN_SECONDS, *limits)))
+
+
+def can_be_told_a_time() -> bool:
+    """Whether a task can be queued for later: only with the ORM broker."""
+    return orm_alias() is not None
+
+
+def seconds_to_stay() -> float:
+    """How long a drain may keep a worker waiting: hardly, if it is the only worker there is."""
+    return 1.0 if Conf.WORKERS == 1 else budget()
+
+
+def wake_in(seconds: float) -> None:
+    """Queue one drain that may not run before; needs a broker that can be told a time."""
+    if not Conf.SYNC:
+        wake(_Later(seconds))
+
+
+class _Later(ORM):  # type: ignore[misc] # django-q2 is untyped
+    """An ORM broker whose task may not be taken before its time: `lock` means just that."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(list_key=settings.CLUSTER or Conf.CLUSTER_NAME)
+        self.at: datetime = timezone.now() + timedelta(seconds=max(0.0, seconds))
+
+    def enqueue(self, task: str) -> int:
+        queued = self.get_connection().create(key=self.list_key, payload=task, lock=self.at)
+        return int(queued.pk)
+
+
+def orm_alias() -> str | None:
+    """The database of django-q2's ORM broker, or None if another broker is configured."""
+    other = Conf.BROKER_CLASS or Conf.IRON_MQ or isinstance(Conf.SQS, dict)
+    return None if other else Conf.ORM
