@@ -398,6 +398,30 @@ def test_the_page_shows_when_the_next_attempt_is_due(root, receiver, endpoint, s
     assert "It is pending; only what is dead or delivered can be redelivered." in page
 
 
+def test_what_people_did_stands_among_the_attempts_the_newest_first(
+    root, receiver, endpoint, send_due
+):
+    receiver.replies(404, 404)
+    publish("order.paid")
+    send_due()
+    delivery = Delivery.objects.get()
+    for verb in (lifecycle.discard, lifecycle.restore, lifecycle.redeliver):
+        verb(Delivery.objects.all())
+    send_due()
+
+    table = root.get(url("delivery", "change", delivery.pk)).content.decode()
+    table = table.partition('<table class="webhook-attempts">')[2].partition("</table>")[0]
+
+    firsts = re.findall(r"<tr>\s*<td>(\d*)</td>\s*<td>(\w+)</td>", table)
+    assert firsts == [
+        ("2", "redelivery"),
+        ("", "redelivered"),
+        ("", "restored"),
+        ("", "discarded"),
+        ("1", "automatic"),
+    ]
+
+
 def test_what_strangers_wrote_is_inert_and_visible(root, receiver, endpoint, send_due):
     hostile = b"<script>alert(1)</script>\x00\x1b[2J" + "\u202egnp".encode() + b"\xff"
     receiver.replies(Reply(404, body=hostile))
@@ -497,8 +521,8 @@ def test_the_page_costs_the_same_for_one_attempt_as_for_many(
     root.get(page)  # reads the content type, once in a process
 
     for _ in range(3):
-        # The session, the user, the delivery, its attempts, and its body.
-        with django_assert_num_queries(5):
+        # The session, the user, the delivery, its attempts, its transitions, and its body.
+        with django_assert_num_queries(6):
             root.get(page)
         make_due()
         send_due()

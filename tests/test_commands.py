@@ -13,9 +13,11 @@ from django.utils import timezone
 
 from example_project.settings import BASE_DIR
 from tests.conftest import make_due, make_endpoint
+from tests.planting import write
 from tests.processes import environment, wait_until
-from webhook_delivery import doorbell, publish
-from webhook_delivery.models import ConsoleAction, Delivery, Doorbell
+from webhook_delivery import doorbell, publish, verification
+from webhook_delivery.management import progress
+from webhook_delivery.models import Attempt, ConsoleAction, Delivery, Doorbell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -170,6 +172,116 @@ def test_send_test_refuses_what_is_not_one_endpoint_that_is_on():
     for name, said in [("twin", "a number, "), ("none", "No endpoint"), ("off", "off: switch")]:
         with pytest.raises(CommandError, match=said):
             webhooks("send-test", name)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(verification, "PAUSE_SECONDS", 0.01)
+
+
+def test_verify_finds_what_is_not_as_its_log_says_and_exits_1_until_it_is_mended(impatient, capsys):
+    write("delivered", "waiting")
+    assert webhooks("verify") == "Deliveries checked: 2. All is as the log says.\n"
+    Delivery.objects.filter(pk=2).update(state="dead")
+
+    with pytest.raises(SystemExit) as exited:
+        call_command("webhooks", "verify")
+
+    assert exited.value.code == 1
+    said = "delivery 2, state: found dead, expected pending"
+    assert capsys.readouterr().out == (
+        f"{said}\nDeliveries checked: 2. Faults found: 1, mended: 0.\n"
+    )
+    assert webhooks("verify", "--repair").startswith(f"{said}; mended\n")
+    assert Delivery.objects.get(pk=2).state == "pending"
+    assert in_json("verify") == {"discrepancies": [], "checked": 2, "found": 0, "mended": 0}
+
+
+def test_verify_tells_programs_what_it_found_and_mended(impatient):
+    write("waiting", "dead")
+    Delivery.objects.update(reason="dns")
+
+    found = {"what": "reason", "found": "dns", "expected": "http_5xx", "mended": True}
+    assert in_json("verify", "--repair") == {
+        "discrepancies": [{"delivery": 1, **found}, {"delivery": 2, **found}],
+        "checked": 2,
+        "found": 2,
+        "mended": 2,
+    }
+
+
+def test_an_export_restores_what_an_older_backup_has_lost(tmp_path, impatient):
+    write("delivered", "dead", "discarded")
+    file = tmp_path / "copy.jsonl"
+    assert in_json("export", str(file)) == {"file": str(file), "deliveries": 3}
+    assert f"Deliveries written to {file}: 3." in webhooks("export", str(file))
+    assert [each.name for each in tmp_path.iterdir()] == ["copy.jsonl"]
+    Attempt.objects.filter(delivery=1, number=2).delete()
+    Delivery.objects.filter(pk=1).update(
+        state="pending", due_at="2026-11-01T00:06Z", attempts_made=1
+    )
+
+    with pytest.raises(SystemExit):
+        webhooks("verify", "--from", str(file))
+    said = webhooks("verify", "--from", str(file), "--repair")
+
+    assert "delivery 1, attempt 2: found nothing, expected a record of it; mended" in said
+    assert "Lines read: 3 (1 dead, 1 delivered, 1 discarded). Faults found: 1, mended: 1." in said
+    assert Delivery.objects.get(pk=1).state == "delivered"
+    assert in_json("verify")["found"] == 0
+
+
+def test_an_export_goes_to_standard_output_and_comes_back_from_the_input(monkeypatch, impatient):
+    write("delivered", "dead")
+
+    lines = webhooks("export")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+    said = in_json("verify", "--from", "-")
+
+    assert said["states"] == {"delivered": 1, "dead": 1}
+    assert said["read"] == len(lines.splitlines()) == 2
+    assert len(webhooks("export", "--state", "dead").splitlines()) == 1
+    assert webhooks("export", "--type", "user.*") == ""
+
+
+def test_a_copy_that_cannot_be_read_or_written_is_explained(tmp_path, impatient):
+    (tmp_path / "bad").write_text("{}\n")
+
+    with pytest.raises(CommandError, match="missing cannot be read: No such file"):
+        webhooks("verify", "--from", str(tmp_path / "missing"))
+    with pytest.raises(CommandError, match="cannot be written: No such file"):
+        webhooks("export", str(tmp_path / "no" / "where"))
+    out = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("webhooks", "verify", "--from", str(tmp_path / "bad"), stdout=out)
+    assert out.getvalue() == (
+        "line 1: found the line has no version, expected a delivery with its log\n"
+        "Lines read: 1 (no deliveries). Faults found: 1, mended: 0.\n"
+    )
+
+
+class Terminal(io.StringIO):
+    """Somebody watches."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_only_and_never_among_the_output(monkeypatch, impatient):
+    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0)
+    write("delivered", "waiting")
+    Delivery.objects.filter(pk=2).update(reason="dns")
+
+    out, terminal, file = io.StringIO(), Terminal(), io.StringIO()
+    for err in (terminal, file):
+        with pytest.raises(SystemExit):
+            call_command("webhooks", "verify", "--json", stdout=out, stderr=err)
+    call_command("webhooks", "export", stdout=out, stderr=terminal)
+
+    assert file.getvalue() == ""
+    assert "\r2 of 2 deliveries checked" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r2 of 2 deliveries written\r" + " " * 25 + "\r")
+    assert "checked\r" not in out.getvalue()
 
 
 def test_a_moment_that_is_none_is_explained(capsys):

@@ -5,7 +5,8 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 2. who runs it:         doorbell → scheduling → tasks, loop → drain
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
 4. the truth:           lifecycle → locking → loading → claims → models
-5. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin
+5. the proof:           history → logbook → judging → verification; archive → restoring
+6. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin
 """
 
 from __future__ import annotations

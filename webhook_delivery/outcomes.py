@@ -29,6 +29,7 @@ class Fault(enum.StrEnum):
     SECRET = "secret"  # noqa: S105 - a reason's name, not a password
     EXHAUSTED = "exhausted"
     WORKER_LOST = "worker_lost"
+    UNRECORDED = "unrecorded"
 
 
 class Verdict(enum.StrEnum):

@@ -26,6 +26,7 @@ LABELS: Mapping[str, Promise] = {
     Fault.SECRET: _("Secret unavailable"),
     Fault.EXHAUSTED: _("Worker exhausted"),
     Fault.WORKER_LOST: _("Worker lost"),
+    Fault.UNRECORDED: _("Record lost"),
 }
 
 HINTS: Mapping[str, Promise] = {
@@ -64,6 +65,9 @@ HINTS: Mapping[str, Promise] = {
     ),
     Fault.WORKER_LOST: _(
         "The worker ended before it could record an answer; the event may have arrived."
+    ),
+    Fault.UNRECORDED: _(
+        "The record of this attempt was lost from the database; `webhooks verify` noticed it."
     ),
 }
 
