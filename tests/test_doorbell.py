@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test import TestCase
 from django.utils import timezone
 from django_q.conf import Conf
@@ -77,6 +77,26 @@ def test_a_worker_that_starts_wakes_a_drain():
     post_spawn.send(sender="django_q", proc_name="worker")
 
     assert [task["func"] for task in queued()] == ["webhook_delivery.tasks.drain"]
+
+
+def test_a_worker_that_starts_ends_the_watch_of_one_that_was_killed():
+    Doorbell.objects.update(watched_until=timezone.now() + timedelta(seconds=60))
+
+    post_spawn.send(sender="django_q", proc_name="worker")
+
+    assert Doorbell.objects.get().watched_until is None
+
+
+def test_a_worker_starts_though_the_database_is_away(monkeypatch, caplog):
+    def away(using):
+        raise OperationalError
+
+    monkeypatch.setattr(doorbell, "_row", away)
+
+    post_spawn.send(sender="django_q", proc_name="worker")
+
+    assert "it ends by itself" in caplog.text
+    assert len(queued()) == 1
 
 
 # ── the alarm of the ORM broker

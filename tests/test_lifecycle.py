@@ -325,6 +325,18 @@ def test_a_lost_claim_is_logged_and_due_at_once(target):
     assert [claim.number for claim in claim_all()] == [2]
 
 
+def test_a_claim_without_a_token_is_taken_over_like_any_other(target):
+    for _ in range(2):
+        publish_one()
+    claim_all()
+    end_leases()
+    Delivery.objects.filter(pk=Delivery.objects.first().pk).update(claim=None)
+
+    assert len(lifecycle.rescue(using="default")) == 2
+
+    assert Delivery.objects.pending().count() == 2
+
+
 def test_a_delivery_that_kills_its_workers_runs_out_of_attempts(target):
     publish_one()
     for _ in range(10):

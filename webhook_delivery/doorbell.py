@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import connections, transaction
+from django.db import connections, router, transaction
 from django.db.models import Case, F, Q, QuerySet, When
 
 from webhook_delivery import scheduling
@@ -80,6 +80,16 @@ def stand_in(*, using: str) -> bool:
     """Whether the sweep is overdue, and this drain is the one that does its work."""
     standing = {"swept_at": Now(), "stand_ins": F("stand_ins") + 1}
     return bool(_row(using).filter(_not_within("swept_at", OVERDUE)).update(**standing))
+
+
+@scheduling.when_a_worker_starts
+def start_afresh() -> None:
+    """A worker that starts may follow one that was killed, with its task, its claims, its watch."""
+    try:
+        _row(router.db_for_write(Doorbell)).update(watched_until=None)
+    except Exception:
+        logger.exception("The watch could not be cleared; it ends by itself")
+    scheduling.wake()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webhook_delivery import doorbell, lifecycle
+from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
 
@@ -41,7 +42,8 @@ def _stop(endpoint: int, state: Endpoint.State, reason: str, using: str) -> list
 
 def _set(endpoint: int, state: Endpoint.State, reason: str, using: str) -> None:
     rows = Endpoint.objects.using(using).filter(pk=endpoint)
-    insist(lambda: rows.update(state=state, state_reason=reason[:200]), using=using)
+    changes = {"state": state, "state_reason": reason[:200], "updated_at": Now()}
+    insist(lambda: rows.update(**changes), using=using)
 
 
 def _owed(endpoint: int, using: str) -> DeliveryQuerySet:

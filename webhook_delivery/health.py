@@ -119,7 +119,10 @@ def _stuck(using: str) -> Iterator[Illness]:
         yield Illness(
             "stuck",
             _("%s claims have outlived their lease: their workers were lost.") % count,
-            _("The next drain takes them over; start a worker if none runs."),
+            _(
+                "The next drain takes them over; start a worker if none runs. What stays: "
+                "`manage.py webhooks verify --repair`."
+            ),
         )
 
 

@@ -14,6 +14,7 @@ kills its workers still runs out of them.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -83,6 +84,7 @@ def rescue(*, using: str) -> list[Settled]:
     """
     stuck = Delivery.objects.using(using).stuck().order_by("due_at")
     ids = list(stuck.values_list("pk", flat=True)[:CHUNK])
+    stuck.filter(pk__in=ids, claim=None).update(claim=uuid.uuid4())
     claims = load(stuck.filter(pk__in=ids), expected=len(ids), leased=0.0) if ids else []
     return settle_apart([Settled.lost(claim) for claim in claims], using=using)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.dispatch import receiver
 from django.utils import timezone
 from django_q.brokers import Broker, get_broker
 from django_q.brokers.orm import ORM
@@ -36,10 +36,10 @@ def wake(broker: Broker | None = None) -> None:
         logger.exception("The broker took no task; the next sweep will find what is due")
 
 
-@receiver(post_spawn, dispatch_uid="webhook_delivery.scheduling")
-def _wake_with_the_worker(**kwargs: Any) -> None:
-    """A worker that starts may follow one that was killed, with its task and its claims."""
-    wake()
+def when_a_worker_starts(act: Callable[[], None]) -> Callable[[], None]:
+    """Have this done in each worker of a cluster as it starts; it must not raise."""
+    post_spawn.connect(lambda **kwargs: act(), dispatch_uid=act, weak=False)
+    return act
 
 
 def _enqueue(broker: Broker | None) -> None:
