@@ -16,8 +16,8 @@ demo: $(VENV)/.ready .node/.ready ## Tell the story on SQLite, then serve the ad
 test: $(VENV)/.ready .node/.ready ## Test on SQLite, and on PostgreSQL, MariaDB and Redis where they answer
 	@$(BIN)/python -m tests.everywhere $(ARGS)
 
-test-long:
-	@echo "test-long: not yet; there are no tests of that length so far."
+test-long: $(VENV)/.ready .node/.ready ## Test what takes minutes: CHAOS_SECONDS=120 each
+	@NIGHTLY=1 $(BIN)/python -m tests.everywhere $(ARGS)
 
 test-all:
 	@echo "test-all: not yet; make test runs one Python and one Django on every database."

@@ -9,13 +9,22 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Literal, Self
 
 from example_project.receiver import Received
 from example_project.settings import BASE_DIR
+
+Role = Literal["main", "sentinel", "worker", "pusher", "monitor"]
+ROLES: dict[str, Role] = {
+    "idle": "worker",
+    "processing": "worker",
+    "pusher": "pusher",
+    "monitor": "monitor",
+}
+"""By the word that django-q2 puts into the title of a process."""
 
 
 class Process:
@@ -48,13 +57,25 @@ class Process:
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Forget the group: whether it is gone can no longer be asked."""
         os.close(self._lifeline)
+
+    @property
+    def group(self) -> int:
+        return self._leader.pid
 
     def running(self) -> bool:
         return self._leader.poll() is None
 
     def wait(self) -> int:
         return self._leader.wait()
+
+    def alive(self) -> list[int]:
+        """The processes of the group that live; Linux only."""
+        return [pid for pid, _ in _titles(self.group)]
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to every process of the group, as far as it still exists."""
@@ -65,8 +86,12 @@ class Process:
         """End the whole group in the middle of whatever it does, as a power cut would."""
         self.signal(signal.SIGKILL)
         self._leader.wait()
-        gone, _, _ = select.select([self._lifeline], [], [], 10)
-        assert gone, f"process group {self._leader.pid} outlived a SIGKILL"
+        assert self.gone(seconds=10), f"process group {self._leader.pid} outlived a SIGKILL"
+
+    def gone(self, *, seconds: float = 0) -> bool:
+        """Whether no process of the group is left: not even one that outlived its leader."""
+        ended, _, _ = select.select([self._lifeline], [], [], seconds)
+        return bool(ended)
 
     def stop(self, *, seconds: float = 10) -> None:
         """Ask the leader to end; after some seconds, end whatever of its group is left."""
@@ -140,6 +165,45 @@ class ReceiverProcess(Process):
             self.received.append(Received.from_json(line))
 
 
-def qcluster(*, log: Path, env: Mapping[str, str] = os.environ) -> Process:
+class Cluster(Process):
+    """`manage.py qcluster`, whose processes can be told apart where `setproctitle` is installed."""
+
+    def __init__(self, *, log: Path, env: Mapping[str, str] = os.environ) -> None:
+        super().__init__("manage.py", "qcluster", log=log, env=env)
+
+    def pids(self, role: Role) -> list[int]:
+        """The processes of a role that live; Linux only."""
+        return [pid for pid, title in _titles(self.group) if _role(title, pid, self.group) == role]
+
+    def signal_one(self, pid: int, number: signal.Signals) -> None:
+        """Signal one of the cluster's processes, unless it is gone by now."""
+        if pid in self.alive():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def qcluster(*, log: Path, env: Mapping[str, str] = os.environ) -> Cluster:
     """Start django-q2's cluster: the process that delivers."""
-    return Process("manage.py", "qcluster", log=log, env=env)
+    return Cluster(log=log, env=env)
+
+
+def _titles(group: int) -> Iterator[tuple[int, str]]:
+    """The living processes of a group, and what they call themselves."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # state, parent and group follow the name, which stands in parentheses
+            state, _, leader = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(leader) == group and state != "Z":
+                title = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                yield int(folder.name), title.decode(errors="replace").strip()
+
+
+def _role(title: str, pid: int, group: int) -> Role | None:
+    """django-q2 titles all but its sentinel, which keeps the title that it was forked under."""
+    words = title.removeprefix("qcluster ").split()
+    doing = words[1] if len(words) > 1 else ""
+    if pid == group:
+        return "main"
+    if words[:1] == ["MainProcess"]:
+        return "sentinel"
+    return ROLES.get(doing)

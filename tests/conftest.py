@@ -8,9 +8,11 @@ from datetime import timedelta
 
 import pytest
 import redis
+from django.db import connection
 from django.db.models import F
 
 from example_project.receiver import Receiver
+from tests.database_clock import DatabaseClock
 from webhook_delivery import drain as draining
 from webhook_delivery import lifecycle
 from webhook_delivery.models import Delivery, Endpoint, Secret
@@ -56,6 +58,28 @@ def make_due() -> None:
 def end_leases() -> None:
     """Let the lease of every claim have ended."""
     Delivery.objects.sending().update(due_at=F("due_at") - timedelta(days=30))
+
+
+@pytest.fixture
+def database_clock() -> Iterator[DatabaseClock]:
+    """The clock that leases, due times and claims are told by; `step(seconds)` moves it."""
+    clock = DatabaseClock()
+    yield clock
+    clock.put_right()
+
+
+def choose_claim_path(path: str, patch: pytest.MonkeyPatch) -> None:
+    """Claim with SKIP LOCKED or by comparing, in every thread; without row locks both compare."""
+    features, name = connection.features, "has_select_for_update_skip_locked"
+    patch.delitem(vars(features), name, raising=False)
+    patch.setattr(type(features), name, path == "skip_locked")
+
+
+@pytest.fixture(params=["skip_locked", "compare_and_set"])
+def claim_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each of the two ways to claim, whatever the database would choose."""
+    choose_claim_path(request.param, monkeypatch)
+    return request.param
 
 
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from example_project import processes
 from example_project.processes import Process, ReceiverProcess
 from example_project.settings import BASE_DIR
 from tests.conftest import REDIS_URL, SECRET
+from tests.servers import Postgres
 
 NOBODY_LISTENS = "redis://127.0.0.1:1"
 
@@ -31,6 +33,20 @@ def environment(*, broker: str = "orm") -> dict[str, str]:
     return env
 
 
+def new_database(server: Postgres, *, redis: str = "") -> dict[str, str]:
+    """What makes processes use a new database on that server, and perhaps that Redis."""
+    name = f"chaos_{uuid.uuid4().hex}"
+    env = environment() | {"DATABASE_URL": server.create(name), "WEBHOOK_TEST_DATABASE": name}
+    env |= {"REDIS_URL": redis} if redis else {}
+    run("manage.py", "migrate", "-v0", env=env)
+    return env
+
+
+def chaos(*options: str, broker: str = "orm", env: Mapping[str, str] | None = None) -> None:
+    """Let things break; fail, and say what was found, unless every promise was kept."""
+    print(run("-m", "tests.chaos", *options, broker=broker, env=env, seconds=1800))
+
+
 @contextmanager
 def qcluster(*, broker: str = "orm") -> Iterator[Process]:
     """Run a cluster; `kill()` ends all its processes as a power cut would."""
@@ -43,23 +59,36 @@ def qcluster(*, broker: str = "orm") -> Iterator[Process]:
 
 
 @contextmanager
+def drain_loop() -> Iterator[Process]:
+    """Run `webhooks drain --loop`."""
+    command = ["manage.py", "webhooks", "drain", "--loop"]
+    with _log() as log, Process(*command, log=log, env=environment()) as loop, _told(loop):
+        yield loop
+
+
+@contextmanager
 def receiver(*scripts: str, secret: str = SECRET) -> Iterator[ReceiverProcess]:
     """Run a receiver that answers by scripts, `/path=503,503,200`, and else 200."""
     with _log() as log, ReceiverProcess(log=log, secret=secret, scripts=scripts) as running:
         yield running
 
 
-def run(*arguments: str, broker: str = "orm", seconds: float = 120) -> str:
+def run(
+    *arguments: str,
+    broker: str = "orm",
+    seconds: float = 120,
+    env: Mapping[str, str] | None = None,
+) -> str:
     """Run a Python process to its end, and return what it printed."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=BASE_DIR,
-        env=environment(broker=broker),
+        env=env or environment(broker=broker),
         timeout=seconds,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 

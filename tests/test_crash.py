@@ -1,45 +1,82 @@
-"""Kill -9 of the whole cluster with deliveries in flight: nothing is lost."""
+"""Clusters are killed and stopped at random: nothing is lost, stuck, or sent after a success."""
 
-from collections import Counter
+import os
+import signal
+import threading
 
 import pytest
+from django.db import connection
 
-from tests.conftest import make_endpoint
-from tests.processes import qcluster, run, wait_until
+from tests import processes
+from tests.chaos.faults import PROCESS_FAULTS
+from tests.conftest import end_leases, make_endpoint
+from webhook_delivery import publish
 from webhook_delivery.models import Attempt, Delivery
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROUNDS, EACH = 3, 60
+BROKERS = ["orm", "redis"] if connection.vendor == "postgresql" else ["orm"]
+LONG = os.environ.get("CHAOS_SECONDS", "120")
 
 
-def publish_in_another_process(count: int, broker: str) -> None:
-    """A process of its own, because this one has django-q2's ORM broker."""
-    run("-m", "tests.publisher", "--orders", str(count), broker=broker)
+@pytest.mark.parametrize("broker", BROKERS, indirect=True)
+def test_clusters_that_are_broken_at_random_keep_every_promise(broker):
+    faults = ",".join(PROCESS_FAULTS)
+
+    processes.chaos("--seconds", "20", "--faults", faults, broker=broker)
 
 
-def test_a_cluster_that_is_killed_again_and_again_loses_nothing(receiver, broker):
+@pytest.mark.nightly
+@pytest.mark.parametrize("clusters", ["1", "3"])
+def test_clusters_that_are_broken_for_minutes_keep_every_promise(broker, clusters):
+    faults = ",".join(PROCESS_FAULTS)
+
+    processes.chaos(*("--seconds", LONG, "--faults", faults, "--clusters", clusters), broker=broker)
+
+
+@pytest.fixture
+def stopped_worker(receiver):
+    """A worker that stands still while its request is answered 503, and whose lease has ended."""
     make_endpoint(receiver.url())
+    receiver.replies(503, 200)
     receiver.thinks = 0.5
-    claimed_at_kills = set()
-    for _ in range(ROUNDS):
-        before = len(receiver.received)
-        with qcluster(broker=broker) as cluster:
-            publish_in_another_process(EACH, broker)
-            assert len(receiver.wait_for(before + 20, seconds=30)) >= before + 20
-            cluster.kill()
-        sending = Delivery.objects.sending()
-        claimed_at_kills |= set(sending.values_list("pk", "attempts_made"))
+    with processes.drain_loop() as worker:
+        publish("a", {})
+        receiver.wait_for(1)
+        worker.signal(signal.SIGSTOP)
+        end_leases()
+        yield worker
 
-    with qcluster(broker=broker):
-        wait_until(lambda: not Delivery.objects.unfinished().exists(), seconds=60)
 
-    published = ROUNDS * EACH
-    requests = Counter(got.webhook_id for got in receiver.received)
-    duplicates = requests.total() - len(requests)
-    lost_workers = Attempt.objects.filter(fault="worker_lost").count()
-    print(f"{published=} {len(claimed_at_kills)=} {duplicates=} {lost_workers=}")
-    assert Delivery.objects.delivered().count() == len(requests) == published
-    assert lost_workers == len(claimed_at_kills) > 0, "the kills hit nothing, and proved nothing"
-    assert duplicates <= len(claimed_at_kills)
-    assert all(got.verified for got in receiver.received)
+def assert_that_only_the_other_recorded_something(stopped_worker, receiver):
+    stopped_worker.stop()
+    attempts = Attempt.objects.values_list("number", "fault", "status")
+    assert list(attempts) == [(1, "worker_lost", None), (2, "", 200)]
+    assert Delivery.objects.get().state == "delivered"
+    assert len(receiver.received) == 2
+    assert "settle" not in stopped_worker.log_tail(lines=1000)
+
+
+def test_a_worker_that_stood_still_cannot_undo_what_another_recorded(
+    receiver, stopped_worker, send_due
+):
+    assert send_due().delivered == 1
+
+    stopped_worker.signal(signal.SIGCONT)
+
+    assert_that_only_the_other_recorded_something(stopped_worker, receiver)
+
+
+def test_a_worker_that_stood_still_cannot_settle_while_another_is_sending(
+    receiver, stopped_worker, send_due
+):
+    def go_on_when_the_other_sends():
+        receiver.wait_for(2)
+        stopped_worker.signal(signal.SIGCONT)
+
+    going_on = threading.Thread(target=go_on_when_the_other_sends)
+    going_on.start()
+    assert send_due().delivered == 1
+    going_on.join()
+
+    assert_that_only_the_other_recorded_something(stopped_worker, receiver)
