@@ -1,4 +1,4 @@
-"""Each arrow of the state diagram, and the races by name."""
+"""Each arrow of the state diagram, and the races by name; on both paths that a claim can take."""
 
 import threading
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.conftest import end_leases, make_due, make_endpoint
+from tests.legal import unlawful
 from webhook_delivery import endpoints, lifecycle, publish
 from webhook_delivery.claims import Claim, Finding
 from webhook_delivery.lifecycle import changing
@@ -16,7 +17,7 @@ from webhook_delivery.loading import policy_for
 from webhook_delivery.models import Attempt, Delivery, Endpoint
 from webhook_delivery.outcomes import Fault, Outcome, fault_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("claim_path")]
 
 
 @pytest.fixture
@@ -460,3 +461,56 @@ def test_querysets_speak_the_words(target):
     claim_all()
     end_leases()
     assert deliveries.stuck().get() == other
+
+
+# ── what is illegal changes nothing
+
+VERBS = {
+    "claim": lambda claim: lifecycle.claim(10, using="default"),
+    "settle": lambda claim: lifecycle.settle([found(claim, 200)], using="default"),
+    "rescue": lambda claim: lifecycle.rescue(using="default"),
+    "redeliver": lambda claim: lifecycle.redeliver(Delivery.objects.all()),
+    "discard": lambda claim: lifecycle.discard(Delivery.objects.all()),
+    "restore": lambda claim: lifecycle.restore(Delivery.objects.all()),
+    "hold": lambda claim: lifecycle.hold(Delivery.objects.all()),
+    "release": lambda claim: lifecycle.release(Delivery.objects.all()),
+}
+LEGAL = {
+    "pending": {"claim", "hold"},
+    "sending": {"rescue"},  # its lease has ended; and the claim of the test is not its own
+    "delivered": {"redeliver"},
+    "dead": {"redeliver", "discard"},
+    "discarded": {"restore"},
+    "held": {"release"},
+}
+
+
+def bring_to(state: str, target: Endpoint) -> Claim:
+    """Let the only delivery come to a state by legal ways; returns a claim that was settled."""
+    publish_one()
+    [claim] = claim_all()
+    settle(found(claim, {"delivered": 200, "dead": 400, "discarded": 400}.get(state, 503)))
+    make_due()
+    if state == "sending":
+        claim_all()
+        end_leases()
+    elif state == "discarded":
+        lifecycle.discard(Delivery.objects.all())
+    elif state == "held":
+        lifecycle.hold(Delivery.objects.all())
+    assert Delivery.objects.get().state == state
+    return claim
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("state", LEGAL)
+def test_a_verb_changes_what_it_may_and_nothing_else(target, state, verb):
+    claim = bring_to(state, target)
+    before, attempts = Delivery.objects.values().get(), Attempt.objects.count()
+
+    changed = VERBS[verb](claim)
+
+    after = Delivery.objects.values().get()
+    assert bool(changed) == (after != before) == (verb in LEGAL[state])
+    assert Attempt.objects.count() - attempts == (verb == "rescue" and state == "sending")
+    assert unlawful() == []

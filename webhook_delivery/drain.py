@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.05
 """How long outcomes are gathered before they are settled together: what a kill can double."""
 GATHER_COUNT = 200
+AWAY_SECONDS = 1
+"""How long a drain waits before it tries again to record what the database did not take."""
 LOOK_SECONDS = 0.1
 """How often a drain looks for what has become due, while it waits for that or for answers."""
 
@@ -172,7 +174,7 @@ class _Run:
             logger.exception("%s findings could not be recorded; trying again", len(findings))
             self.unsettled = [each for each in findings if not each.claim.ended()]
             connections[self.using].close()
-            time.sleep(1)
+            time.sleep(AWAY_SECONDS)
             return
         self.unsettled = []
         for finding in findings:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.models import QuerySet
 
 T = TypeVar("T")
@@ -66,5 +66,20 @@ def pick(rows: QuerySet[Any], limit: int, *, lost: int = 0) -> list[int]:
 
 
 def _once(work: Callable[[], T], using: str, savepoint: bool) -> T:
-    with transaction.atomic(using=using, savepoint=savepoint):
-        return work()
+    try:
+        with transaction.atomic(using=using, savepoint=savepoint):
+            return work()
+    except (OperationalError, InterfaceError):
+        _leave_limbo(using)
+        raise
+
+
+def _leave_limbo(using: str) -> None:
+    """
+    Hang up on a server that went away between a commit and the end of its transaction.
+
+    Django would believe the next transaction to be inside of another one, and never reconnect.
+    """
+    connection = connections[using]
+    if not connection.in_atomic_block and not connection.autocommit:
+        connection.close()

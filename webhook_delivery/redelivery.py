@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhook_delivery import doorbell, lifecycle
+from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint
 
 
@@ -129,10 +129,13 @@ def _act(
 ) -> Done:
     rows = deliveries.on_primary()
     using = rows.db
-    asked = rows.count()
-    with transaction.atomic(using=using):
+
+    def act() -> list[int]:
         ids = change(rows)
         if ids:
             ConsoleAction.record(verb, ids, by=by, reason=reason, using=using)
             doorbell.ring_on_commit(using=using)
-    return Done(ids, asked)
+        return ids
+
+    asked = rows.count()
+    return Done(insist(act, using=using), asked)
