@@ -29,6 +29,8 @@ LAST_RETRIES = [1]
 OURS = Path(webhook_delivery.__file__).parent
 ERRORS = re.compile(f'File "{re.escape(str(OURS))}|cannot be settled|database is locked')
 """Lines of a log that say that something of ours went wrong."""
+NAMED = re.compile(r"\w+(\.\w+)*(Error|Exception|Exit)\b")
+"""The last line of a traceback."""
 
 
 @contextmanager
@@ -69,8 +71,15 @@ def errors(logs: Path, faults: Sequence[str]) -> list[str]:
     """What went wrong inside what delivers: nothing may, as long as its servers are there."""
     if SERVER_FAULTS & set(faults):
         return []
-    found = [(log.name, line) for log in logs.glob("*.log") for line in _lines(log)]
-    return [f"{name}: {line}" for name, line in found if ERRORS.search(line)]
+    return [f"{log.name}: {wrong}" for log in logs.glob("*.log") for wrong in _wrong(_lines(log))]
+
+
+def _wrong(lines: list[str]) -> Iterator[str]:
+    """Each line that tells of an error, with what it turned out to be."""
+    for number, line in enumerate(lines):
+        if ERRORS.search(line):
+            rest = lines[number + 1 : number + 40]
+            yield f"{line} … {next((each for each in rest if NAMED.match(each)), '')}"
 
 
 def _members(options: argparse.Namespace, logs: Path) -> Iterator[Member]:

@@ -83,9 +83,11 @@ def rescue(*, using: str) -> list[Settled]:
     The lease was wait enough, so what has attempts left is due at once.
     """
     stuck = Delivery.objects.using(using).stuck().order_by("due_at")
-    ids = list(stuck.values_list("pk", flat=True)[:CHUNK])
-    stuck.filter(pk__in=ids, claim=None).update(claim=uuid.uuid4())
-    claims = load(stuck.filter(pk__in=ids), expected=len(ids), leased=0.0) if ids else []
+    tokens = dict(stuck.values_list("pk", "claim")[:CHUNK])
+    rows = stuck.filter(pk__in=tokens)
+    if None in tokens.values():
+        insist(lambda: rows.filter(claim=None).update(claim=uuid.uuid4()), using=using)
+    claims = load(rows, expected=len(tokens), leased=0.0) if tokens else []
     return settle_apart([Settled.lost(claim) for claim in claims], using=using)
 
 
