@@ -97,6 +97,15 @@ def broker(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+LONG = {"test_deploy", "test_machine", "test_chaos", "test_crash", "test_hosts", "test_many_drains"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest begin first, so that nobody waits for one of them alone at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Where every server is required, a test that was skipped has failed."""

@@ -53,6 +53,7 @@ def test_the_story_comes_true_whatever_an_earlier_one_left(environment):
     assert "FALSE" not in done.stdout
 
 
+@pytest.mark.everywhere_once
 def test_the_demo_fails_if_the_story_does_not_come_true(environment):
     done = demo("--exit", "--script=/gone=200", env=environment)
 
@@ -61,6 +62,7 @@ def test_the_demo_fails_if_the_story_does_not_come_true(environment):
     assert "The story did not come true: 1 of" in done.stderr
 
 
+@pytest.mark.everywhere_once
 def test_the_demo_says_what_is_late(environment):
     done = demo("--exit", "--seconds=2", env=environment)
 
@@ -69,6 +71,7 @@ def test_the_demo_says_what_is_late(environment):
     assert "The end of the cluster's log" in done.stdout
 
 
+@pytest.mark.everywhere_once
 def test_ctrl_c_ends_the_admin_and_everything_else(environment):
     with serving(environment) as running:
         assert running.stdout

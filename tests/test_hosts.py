@@ -17,15 +17,11 @@ def env(own_postgres, own_redis):
     return processes.new_database(own_postgres, redis=own_redis.url)
 
 
-def test_three_clusters_share_the_work_and_double_nothing(env):
-    chaos(*EVENTS, "--clusters", "3", env=env)
+def test_three_clusters_and_a_loop_share_the_work_and_double_nothing(env):
+    chaos(*EVENTS, "--clusters", "3", "--loops", "1", env=env)
 
 
 def test_two_clusters_deliver_what_a_third_was_killed_with(env):
     one_dies = ("--faults", "group", "--every", "5", "--most", "1", "--left-dead")
 
     chaos(*EVENTS, "--clusters", "3", *one_dies, env=env)
-
-
-def test_loops_beside_a_cluster_share_its_work(env):
-    chaos(*EVENTS, "--clusters", "1", "--loops", "2", env=env)

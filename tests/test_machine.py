@@ -33,7 +33,7 @@ from webhook_delivery.publishing import InvalidEvent
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DB = "default"
-EXAMPLES = 150 if connection.vendor == "sqlite" else 60
+EXAMPLES = 150 if connection.vendor == "sqlite" else 30
 SUBSCRIBED = {"all": {"order.paid", "user.born"}, "orders": {"order.paid"}, "users": {"user.born"}}
 ENDPOINTS = st.sampled_from(sorted(SUBSCRIBED))
 EVENT_TYPES = st.sampled_from(["order.paid", "user.born"])
