@@ -311,3 +311,20 @@ def test_a_loop_delivers_without_django_q_until_it_is_asked_to_stop(receiver, en
             loop.kill()
 
     assert len(receiver.received) == 2
+
+
+@pytest.mark.parametrize("verb", ["export", "list"])
+def test_whoever_has_read_enough_leaves_no_traceback(dead, verb):
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "webhooks", verb],
+        cwd=BASE_DIR,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+
+        assert process.stderr.read() == ""
+
+    assert process.returncode == 1

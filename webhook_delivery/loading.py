@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.core.exceptions import ValidationError
 
@@ -18,6 +18,18 @@ from webhook_delivery.outcomes import Policy, schedule_for
 from webhook_delivery.validation import validate_schedule
 
 logger = logging.getLogger(__name__)
+
+ORPHANED: dict[str, Any] = {
+    "url": "",
+    "timeout": 0.0,
+    "sealed_secrets": (),
+    "webhook_id": "",
+    "content_type": "",
+    "body": b"",
+    "policy": Policy(schedule=(), retry_after_cap=0.0),
+    "orphaned": True,
+}
+"""What there is of a delivery whose event or endpoint is gone: nothing, and it is not retried."""
 
 
 def load(deliveries: DeliveryQuerySet, *, expected: int, leased: float) -> list[Claim]:
@@ -33,36 +45,14 @@ def load(deliveries: DeliveryQuerySet, *, expected: int, leased: float) -> list[
     endpoints = {row.endpoint_id for row in rows}
     for secret in Secret.objects.using(deliveries.db).live().filter(endpoint__in=endpoints):
         sealed[secret.endpoint_id].append(bytes(secret.sealed))
-    claims = [_claim_of(row, sealed[row.endpoint_id], leased) for row in rows]
+    claims = [_claim_of(row, leased, **_needs_of(row, sealed[row.endpoint_id])) for row in rows]
     if len(rows) < expected:
-        claims += [_orphan_of(row) for row in dated.exclude(pk__in=[row.pk for row in rows])]
+        orphaned = dated.exclude(pk__in=[row.pk for row in rows])
+        claims += [_claim_of(row, leased, **ORPHANED) for row in orphaned]
     return claims
 
 
-def _claim_of(delivery: Delivery, sealed: Sequence[bytes], leased: float) -> Claim:
-    event, endpoint = delivery.event, delivery.endpoint
-    assert delivery.claim is not None
-    return Claim(
-        token=delivery.claim,
-        delivery_id=delivery.pk,
-        number=delivery.attempts_made,
-        number_in_run=delivery.attempts_in_run,
-        trigger=delivery.trigger,
-        endpoint_id=endpoint.pk,
-        url=endpoint.url,
-        timeout=_timeout_of(endpoint),
-        sealed_secrets=tuple(sealed),
-        webhook_id=event.webhook_id,
-        content_type=event.content_type,
-        body=bytes(event.body),
-        policy=_policy_of(delivery),
-        claimed_at=vars(delivery)["now"],
-        lease=lease_seconds(),
-        _leased=leased,
-    )
-
-
-def _orphan_of(delivery: Delivery) -> Claim:
+def _claim_of(delivery: Delivery, leased: float, **needs: Any) -> Claim:
     assert delivery.claim is not None
     return Claim(
         token=delivery.claim,
@@ -71,18 +61,24 @@ def _orphan_of(delivery: Delivery) -> Claim:
         number_in_run=delivery.attempts_in_run,
         trigger=delivery.trigger,
         endpoint_id=delivery.endpoint_id,
-        url="",
-        timeout=0.0,
-        sealed_secrets=(),
-        webhook_id="",
-        content_type="",
-        body=b"",
-        policy=Policy(schedule=(), retry_after_cap=0.0),
         claimed_at=vars(delivery)["now"],
         lease=lease_seconds(),
-        orphaned=True,
-        _leased=time.monotonic(),
+        _leased=leased,
+        **needs,
     )
+
+
+def _needs_of(delivery: Delivery, sealed: Sequence[bytes]) -> dict[str, Any]:
+    event, endpoint = delivery.event, delivery.endpoint
+    return {
+        "url": endpoint.url,
+        "timeout": _timeout_of(endpoint),
+        "sealed_secrets": tuple(sealed),
+        "webhook_id": event.webhook_id,
+        "content_type": event.content_type,
+        "body": bytes(event.body),
+        "policy": _policy_of(delivery),
+    }
 
 
 def _timeout_of(endpoint: Endpoint) -> float:

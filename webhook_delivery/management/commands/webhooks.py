@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -20,4 +22,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         chosen = {each.name: each for each in VERBS}[verb]
         database, json = options.pop("database"), options.pop("json")
-        chosen(database=database, json=json, out=self.stdout, err=self.stderr).run(**options)
+        try:
+            chosen(database=database, json=json, out=self.stdout, err=self.stderr).run(**options)
+            self.stdout.flush()
+        except BrokenPipeError:
+            _leave_quietly()
+
+
+def _leave_quietly() -> None:
+    """Whoever read what we print (`| head`) has enough; the rest must not be flushed to them."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
