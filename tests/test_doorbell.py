@@ -12,6 +12,7 @@ from django_q.signals import post_spawn
 from django_q.signing import SignedPackage
 
 from tests.conftest import make_endpoint
+from tests.processes import run
 from webhook_delivery import doorbell, lifecycle, publish, scheduling, tasks
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Doorbell
@@ -74,7 +75,7 @@ def test_a_drain_stamps_its_heartbeat():
 
 
 def test_a_worker_that_starts_wakes_a_drain():
-    post_spawn.send(sender="django_q", proc_name="worker")
+    doorbell.start_afresh()
 
     assert [task["func"] for task in queued()] == ["webhook_delivery.tasks.drain"]
 
@@ -82,7 +83,7 @@ def test_a_worker_that_starts_wakes_a_drain():
 def test_a_worker_that_starts_ends_the_watch_of_one_that_was_killed():
     Doorbell.objects.update(watched_until=timezone.now() + timedelta(seconds=60))
 
-    post_spawn.send(sender="django_q", proc_name="worker")
+    doorbell.start_afresh()
 
     assert Doorbell.objects.get().watched_until is None
 
@@ -93,10 +94,47 @@ def test_a_worker_starts_though_the_database_is_away(monkeypatch, caplog):
 
     monkeypatch.setattr(doorbell, "_row", away)
 
-    post_spawn.send(sender="django_q", proc_name="worker")
+    doorbell.start_afresh()
 
     assert "it ends by itself" in caplog.text
     assert len(queued()) == 1
+
+
+def test_only_a_worker_of_a_cluster_starts_afresh():
+    """A task in sync mode spawns a worker inside of its caller: that would never end."""
+    post_spawn.send(sender="django_q", proc_name="worker")
+
+    assert queued() == []
+
+
+def test_the_receiver_is_connected_wherever_the_app_is_installed():
+    ask = (
+        "import django; django.setup(); from django_q.signals import post_spawn;"
+        "print([key[0].__name__ for key, *_ in post_spawn.receivers])"
+    )
+
+    assert "start_afresh" in run("-c", ask)
+
+
+def test_however_many_drains_end_with_something_overdue_one_follows(due_in):
+    due_in(-60)
+    doorbell.answer(using="default")
+
+    for _ in range(3):
+        doorbell.arm(using="default")
+
+    assert len(queued()) == 1
+
+
+def test_a_watch_is_ended_only_by_whose_it_is(due_in, monkeypatch):
+    monkeypatch.setattr(scheduling, "can_be_told_a_time", lambda: False)
+    with doorbell.watch(using="default") as first:
+        doorbell.start_afresh()
+        with doorbell.watch(using="default") as second:
+            Doorbell.objects.update(watched_until=Now() + timedelta(seconds=99))
+
+    assert first and second
+    assert Doorbell.objects.get().watched_until is not None
 
 
 # ── the alarm of the ORM broker

@@ -14,6 +14,6 @@ class WebhookDeliveryConfig(AppConfig):
     def ready(self) -> None:
         if not apps.is_installed("django_q"):
             raise ImproperlyConfigured("webhook_delivery needs 'django_q' in INSTALLED_APPS.")
-        from webhook_delivery import checks, provisioning  # noqa: F401
+        from webhook_delivery import checks, doorbell, provisioning  # noqa: F401
 
         autodiscover_modules("webhooks")

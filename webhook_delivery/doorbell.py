@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import connections, router, transaction
 from django.db.models import Case, F, Q, QuerySet, When
@@ -100,19 +100,22 @@ def watch(*, using: str) -> Iterator[float]:
     Only django-q2's ORM broker can be told a time. With another, one drain stays: if each did, they
     would take every worker from the project's own tasks.
     """
-    if scheduling.can_be_told_a_time() or not _take_watch(using):
+    until = None if scheduling.can_be_told_a_time() else _take_watch(using)
+    if until is None:
         yield 0.0
         return
     try:
         yield scheduling.seconds_to_stay()
     finally:
-        _row(using).update(watched_until=None)
+        _row(using).filter(watched_until=until).update(watched_until=None)
 
 
 def arm(*, using: str) -> None:
     """See to it that a drain runs when the next falls due, or when a lost claim's lease ends."""
-    first = soonest(using)
-    if not scheduling.can_be_told_a_time():
+    first = None if scheduling.runs_inside_callers() else soonest(using)
+    if first is not None and first <= 0 and scheduling.can_be_told_a_time():
+        ring(using=using)  # a compare-and-set: however many drains end now, one follows
+    elif not scheduling.can_be_told_a_time():
         _hand_over(first, using)
     elif first is not None and _sooner(first, using):
         scheduling.wake_in(first)
@@ -148,8 +151,13 @@ def _sooner(seconds: float, using: str) -> bool:
     return bool(_row(using).filter(later).update(alarm_at=at))
 
 
-def _take_watch(using: str) -> bool:
-    return bool(_unwatched(using).update(watched_until=Now() + _longest_watch()))
+def _take_watch(using: str) -> datetime | None:
+    """Until when the watch is ours; None if it is another's."""
+    now = _row(using).values_list(Now(), flat=True).first()
+    if now is None:
+        return None
+    until: datetime = now + timedelta(seconds=scheduling.budget() + lease_seconds())
+    return until if _unwatched(using).update(watched_until=until) else None
 
 
 def _unwatched(using: str) -> QuerySet[Doorbell]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,9 +38,23 @@ def wake(broker: Broker | None = None) -> None:
 
 
 def when_a_worker_starts(act: Callable[[], None]) -> Callable[[], None]:
-    """Have this done in each worker of a cluster as it starts; it must not raise."""
-    post_spawn.connect(lambda **kwargs: act(), dispatch_uid=act, weak=False)
+    """
+    Have this done in each worker of a cluster as it starts; it must not raise.
+
+    A task that runs inside of its caller starts a worker, too, as far as django-q2 says: not here.
+    """
+
+    def started(**kwargs: Any) -> None:
+        if multiprocessing.parent_process() is not None and not runs_inside_callers():
+            act()
+
+    post_spawn.connect(started, dispatch_uid=act, weak=False)
     return act
+
+
+def runs_inside_callers() -> bool:
+    """Whether tasks are not queued, but run where they are asked for: `Q_CLUSTER['sync']`."""
+    return bool(Conf.SYNC)
 
 
 def _enqueue(broker: Broker | None) -> None:
@@ -71,8 +86,7 @@ def seconds_to_stay() -> float:
 
 def wake_in(seconds: float) -> None:
     """Queue one drain that may not run before; needs a broker that can be told a time."""
-    if not Conf.SYNC:
-        wake(_Later(seconds))
+    wake(_Later(seconds))
 
 
 class _Later(ORM):  # type: ignore[misc] # django-q2 is untyped
