@@ -10,7 +10,9 @@ from django.db import DatabaseError, connection
 from example_project.receiver import SILENCE
 from tests.conftest import end_leases, make_due, make_endpoint
 from webhook_delivery import dispatch, drain, lifecycle, publish
+from webhook_delivery.dispatch import attempt
 from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Secret
+from webhook_delivery.transport import Transport
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -312,18 +314,29 @@ def test_nothing_is_sent_on_a_claim_that_has_ended(receiver, endpoint, monkeypat
     assert receiver.received == []
 
 
+def test_an_attempt_that_begins_late_is_over_before_another_may_begin(receiver, endpoint):
+    receiver.thinks = 2
+    publish("a", {})
+    [claim] = lifecycle.claim(1, using="default")
+
+    finding = attempt(replace(claim, lease=claim.lease - claim.left() + 0.3), Transport())
+
+    assert finding.outcome.fault == "timeout"
+    assert finding.duration < 1
+
+
 def test_410_and_its_switching_off_are_recorded_together(receiver, endpoint, send_due, monkeypatch):
     from webhook_delivery import endpoints
 
-    switch_off, failures = endpoints.switch_off, iter([1])
+    mark_off, failures = endpoints.mark_off, iter([1])
 
     def flaky(*args, **options):
         if next(failures, None):
             raise DatabaseError("gone")
-        return switch_off(*args, **options)
+        return mark_off(*args, **options)
 
     receiver.replies(410)
-    monkeypatch.setattr(endpoints, "switch_off", flaky)
+    monkeypatch.setattr(endpoints, "mark_off", flaky)
     publish("a", {})
 
     assert send_due().dead == 1

@@ -338,6 +338,23 @@ def test_a_claim_without_a_token_is_taken_over_like_any_other(target):
     assert Delivery.objects.pending().count() == 2
 
 
+def test_what_cannot_be_settled_waits_behind_what_can(target, caplog):
+    for _ in range(2):
+        publish_one()
+    claim_all()
+    end_leases()
+    poison = Delivery.objects.earliest("pk")
+    Attempt.objects.create(
+        delivery=poison, number=1, trigger="schedule", started_at=timezone.now(), verdict="retry"
+    )
+
+    assert len(lifecycle.rescue(using="default")) == 1
+    assert lifecycle.rescue(using="default") == []
+
+    assert caplog.text.count("cannot be settled") == 1
+    assert not Delivery.objects.stuck().exists()
+
+
 def test_a_delivery_that_kills_its_workers_runs_out_of_attempts(target):
     publish_one()
     for _ in range(10):

@@ -3,15 +3,16 @@
 import threading
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django_q.brokers.orm import ORM
 
 from example_project.shop.models import Order
 from tests import processes
 from tests.conftest import make_endpoint
-from webhook_delivery import InvalidEvent, PayloadNotSerializable, publish
+from webhook_delivery import InvalidEvent, PayloadNotSerializable, lifecycle, publish
 from webhook_delivery.models import Delivery, Doorbell, Endpoint, Event
+from webhook_delivery.publishing import publish_test
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -382,3 +383,25 @@ def test_inline_never_raises_into_the_caller(receiver, monkeypatch):
     publish("order.shipped", {}, inline=True)
 
     assert Delivery.objects.get().state == "pending"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda endpoint: publish("a", {}, idempotency_key="once"),
+        lambda endpoint: publish_test(endpoint),
+    ],
+)
+def test_a_deadlock_is_repeated_whatever_is_published(endpoint, monkeypatch, write):
+    owe, deadlocks = lifecycle.owe, iter([1, 1])
+
+    def deadlocked(*args, **options):
+        if next(deadlocks, None):
+            raise OperationalError(1213, "Deadlock found when trying to get lock")
+        owe(*args, **options)
+
+    monkeypatch.setattr(lifecycle, "owe", deadlocked)
+
+    event = write(endpoint)
+
+    assert event.deliveries.count() == 1

@@ -54,8 +54,12 @@ class Claim:
     _dated: float = field(default_factory=time.monotonic)
     """When, by the worker's monotonic clock, `claimed_at` was read."""
 
+    def left(self) -> float:
+        """How many seconds the claim still lasts."""
+        return self.lease - (time.monotonic() - self._leased)
+
     def ended(self) -> bool:
-        return time.monotonic() - self._leased >= self.lease
+        return self.left() <= 0
 
     def now(self) -> datetime:
         """The present, by the database's clock: a worker's own may be wrong."""

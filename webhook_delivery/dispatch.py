@@ -39,7 +39,9 @@ def _outcome(claim: Claim, transport: Transport) -> Outcome:
     except Exception as error:
         logger.exception("Delivery %s could not be prepared", claim.delivery_id)
         return Outcome(fault=Fault.CONFIG, detail=type(error).__name__)
-    return transport.post(claim.endpoint_id, claim.url, claim.body, headers, timeout=claim.timeout)
+    # Begun late, it must still be over before somebody else may begin.
+    timeout = min(claim.timeout, claim.left())
+    return transport.post(claim.endpoint_id, claim.url, claim.body, headers, timeout=timeout)
 
 
 def _headers(claim: Claim) -> dict[str, str]:

@@ -182,13 +182,21 @@ class _Run:
         for each in settled:
             self.report.count(each)
             self.heard(each)
+        self._hold_what_is_owed_to(_gone(settled))
+
+    def _hold_what_is_owed_to(self, gone: set[int]) -> None:
+        """Apart from the settling, which must not wait for a hundred thousand rows."""
+        try:
+            for endpoint in gone:
+                endpoints.hold_owed(endpoint, using=self.using)
+        except (DatabaseError, InterfaceError):
+            logger.exception("What is owed to %s is not held yet; the next sweep does it", gone)
 
     def _record(self, findings: list[Finding]) -> list[Settled]:
         """Whoever said 410 Gone is switched off in the same transaction, or asked again."""
         settled = lifecycle.settle(findings, using=self.using)
-        recorded = [each.finding for each in settled]
-        for gone in {f.claim.endpoint_id for f in recorded if f.outcome.fault is Fault.GONE}:
-            endpoints.switch_off(gone, reason="410 Gone", using=self.using)
+        for gone in _gone(settled):
+            endpoints.mark_off(gone, reason="410 Gone", using=self.using)
         return settled
 
     def _landed(self, claim: Claim) -> None:
@@ -199,3 +207,9 @@ class _Run:
     def _forget_ended(self) -> None:
         """A claim whose lease has ended is somebody else's now."""
         self.flying = {pk: claim for pk, claim in self.flying.items() if not claim.ended()}
+
+
+def _gone(settled: list[Settled]) -> set[int]:
+    """The endpoints that said they are gone."""
+    findings = [each.finding for each in settled]
+    return {f.claim.endpoint_id for f in findings if f.outcome.fault is Fault.GONE}

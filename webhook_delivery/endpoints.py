@@ -26,6 +26,16 @@ def switch_off(endpoint: int, *, using: str, reason: str = "") -> list[int]:
     return _stop(endpoint, Endpoint.State.OFF, reason, using)
 
 
+def mark_off(endpoint: int, *, using: str, reason: str) -> None:
+    """Switch off, and leave what it is owed to `hold_owed`, which may take longer."""
+    _set(endpoint, Endpoint.State.OFF, reason, using)
+
+
+def hold_owed(endpoint: int, *, using: str) -> list[int]:
+    """Hold what is pending for an endpoint that is not on; else the next sweep does."""
+    return lifecycle.hold(_owed(endpoint, using))
+
+
 def settle_strays(*, using: str) -> None:
     """Hold or release what was written while its endpoint was being switched."""
     on = Endpoint.objects.using(using).on().values("pk")
@@ -37,7 +47,7 @@ def settle_strays(*, using: str) -> None:
 def _stop(endpoint: int, state: Endpoint.State, reason: str, using: str) -> list[int]:
     """The endpoint first, in a statement of its own: publishing must not wait for the rest."""
     _set(endpoint, state, reason, using)
-    return lifecycle.hold(_owed(endpoint, using))
+    return hold_owed(endpoint, using=using)
 
 
 def _set(endpoint: int, state: Endpoint.State, reason: str, using: str) -> None:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0)
 """Seconds waited, at most, before each repetition."""
+PATIENCE_SECONDS = 10
+"""No repetition begins later than this after the first try, which may have waited for a lock."""
 POSTGRESQL_RACES = {"40P01", "40001", "55P03"}
 """deadlock_detected, serialization_failure, lock_not_available (PostgreSQL, appendix A)."""
 MYSQL_RACES = {1205, 1213, 1020}
@@ -31,11 +33,12 @@ def insist(work: Callable[[], T], *, using: str, savepoint: bool = True) -> T:
     Raises the database's error if the last repetition fails too.
     """
     if not connections[using].in_atomic_block:
+        ends = time.monotonic() + PATIENCE_SECONDS
         for pause in PAUSES:
             try:
                 return _once(work, using, savepoint)
             except OperationalError as error:
-                if not lost_a_race(error):
+                if not lost_a_race(error) or time.monotonic() > ends:
                     raise
             time.sleep(pause * random.random())  # noqa: S311 - no secret depends on it
     return _once(work, using, savepoint)

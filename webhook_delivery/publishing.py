@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -81,10 +82,13 @@ def publish_test(endpoint: Endpoint, *, using: str | None = None) -> Event:
     using = using or router.db_for_write(Event)
     event = _event("webhook.test", {"message": "A test, sent by an operator."})
     event.tenant = endpoint.tenant
-    with transaction.atomic(using=using, savepoint=False):
+
+    def write() -> None:
         event.save(using=using, force_insert=True)
         lifecycle.owe(event, [endpoint], using=using, trigger=Delivery.Trigger.TEST)
         doorbell.ring_on_commit(using=using)
+
+    insist(write, using=using, savepoint=False)
     return event
 
 
@@ -120,8 +124,7 @@ def _publish_once(event: Event, using: str, inline: bool) -> Event:
     if published := same.first():
         return _the_same(event, published)
     try:
-        with transaction.atomic(using=using):
-            return _publish(event, using, inline)
+        return insist(partial(_publish, event, using, inline), using=using)
     except IntegrityError:
         if published := same.first():
             return _the_same(event, published)

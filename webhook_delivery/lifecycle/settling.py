@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from django.db import DataError, IntegrityError
 from django.db.models import Case, Value, When
 
-from webhook_delivery.claims import Settled
+from webhook_delivery.claims import Claim, Settled, lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet, Endpoint
@@ -27,7 +27,14 @@ def settle_apart(found: list[Settled], *, using: str) -> list[Settled]:
         if len(found) > 1:
             return [kept for each in found for kept in settle_apart([each], using=using)]
         logger.exception("Delivery %s cannot be settled; verify it", found[0].delivery_id)
+        _put_off(found[0].finding.claim, using)
         return []
+
+
+def _put_off(claim: Claim, using: str) -> None:
+    """What cannot be settled is tried again a lease later, behind all that can be."""
+    mine = Delivery.objects.using(using).sending().filter(pk=claim.delivery_id, claim=claim.token)
+    mine.update(due_at=Now() + timedelta(seconds=lease_seconds()))
 
 
 def _settle(found: list[Settled], using: str) -> list[Settled]:
