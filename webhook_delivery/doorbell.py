@@ -156,7 +156,7 @@ def _take_watch(using: str) -> datetime | None:
     now = _row(using).values_list(Now(), flat=True).first()
     if now is None:
         return None
-    until: datetime = now + timedelta(seconds=scheduling.budget() + lease_seconds())
+    until: datetime = now + _longest_watch()
     return until if _unwatched(using).update(watched_until=until) else None
 
 
