@@ -7,7 +7,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +80,18 @@ class Redis:
         options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "yes"]
         command = ["redis-server", "--port", str(self.port), *options]
         subprocess.run(command, cwd=tempfile.gettempdir(), stdout=subprocess.DEVNULL, check=True)
+        _until(self._answers)
 
     def stop(self) -> None:
         with redis.Redis.from_url(self.url) as client, suppress(redis.ConnectionError):
             client.shutdown(nosave=True)
+        _until(lambda: not self._answers())
+
+    def _answers(self) -> bool:
+        """Starting and stopping both end before they are done."""
+        with redis.Redis.from_url(self.url) as client, suppress(redis.ConnectionError):
+            return bool(client.ping())
+        return False
 
     def flush(self) -> None:
         with redis.Redis.from_url(self.url) as client, suppress(redis.ConnectionError):
@@ -126,6 +135,14 @@ def own_redis() -> Iterator[Redis]:
     server = Redis(_free_port())
     with running(server):
         yield server
+
+
+def _until(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds} s")
+        time.sleep(0.01)
 
 
 def _unprivileged() -> dict[str, object]:
