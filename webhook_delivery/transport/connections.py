@@ -6,15 +6,11 @@ import errno
 import http.client
 import socket
 import ssl
-import threading
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
 
 import certifi
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from webhook_delivery.addresses import allowed
 from webhook_delivery.conf import settings
@@ -30,15 +26,6 @@ class Unreachable(Exception):
         self.fault = fault
 
 
-class Connecting(threading.local):
-    """Whether this thread's request went out on a connection that was there before."""
-
-    reused = False
-
-
-connecting = Connecting()
-
-
 def _tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=certifi.where())
     context.sslsocket_class = PunctualTLSSocket
@@ -51,7 +38,6 @@ _TLS = _tls_context()
 
 def connect(host: str, port: int) -> socket.socket:
     """Resolve once, refuse the answer if any address in it is forbidden, connect to one of them."""
-    connecting.reused = False
     found = _resolve(host, port)
     if not all(allowed(str(address[0]), opened=settings.ALLOWED_NETWORKS) for _, address in found):
         raise Unreachable(Fault.BLOCKED, "address not allowed")
@@ -106,43 +92,59 @@ class _FinalAnswer(http.client.HTTPResponse):
             self.will_close = True
 
 
-class _GuardedConnection(HTTPConnection):
+class Origin(NamedTuple):
+    """Where a connection leads; it is used again only for the same."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+@lru_cache(maxsize=1024)
+def parse(url: str) -> tuple[Origin, str]:
+    """
+    Split a URL into where to connect and what to ask for there.
+
+    Raises ValueError for what is no http or https URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in PORTS or not parts.hostname or not url.isprintable() or " " in url:
+        raise ValueError("not a URL")
+    origin = Origin(parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme])
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return origin, quote(target, safe=ALLOWED_IN_TARGETS)
+
+
+PORTS = {"http": 80, "https": 443}
+ALLOWED_IN_TARGETS = "!$%&'()*+,/:;=?@[]~"
+"""RFC 3986, section 3.3 and 3.4; and the per cent sign, of what is encoded already."""
+
+
+def open_to(origin: Origin) -> http.client.HTTPConnection:
+    """Open a connection; raises Unreachable, TimeoutError, or what TLS has to say."""
+    tls = origin.scheme == "https"
+    connection = _TLSConnection(*origin[1:]) if tls else _Connection(*origin[1:])
+    connection.connect()
+    return connection
+
+
+class _Connection(http.client.HTTPConnection):
     response_class = _FinalAnswer
 
-    def _new_conn(self) -> socket.socket:
-        return connect(self._dns_host, self.port)
+    def connect(self) -> None:
+        self.sock = connect(self.host, self.port)
 
 
-class _GuardedTLSConnection(HTTPSConnection):
+class _TLSConnection(http.client.HTTPSConnection):
     response_class = _FinalAnswer
 
-    def _new_conn(self) -> socket.socket:
-        return connect(self._dns_host, self.port)
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port, context=_TLS)
 
-
-class _GuardedPool(HTTPConnectionPool):
-    ConnectionCls = _GuardedConnection
-
-
-class _GuardedTLSPool(HTTPSConnectionPool):
-    ConnectionCls = _GuardedTLSConnection
-
-
-class GuardedAdapter(HTTPAdapter):
-    """The adapter of `requests`, over our connections and our TLS context."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": _GuardedPool,
-            "https": _GuardedTLSPool,
-        }
-
-    def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
-    ) -> tuple[Any, Any]:
-        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"ssl_context": _TLS} if host["scheme"] == "https" else {}
-
-    def cert_verify(self, conn: urllib3.HTTPConnectionPool, *args: Any) -> None:
-        """The context verifies; naming a bundle here would load it again for each connection."""
+    def connect(self) -> None:
+        plain = connect(self.host, self.port)
+        try:
+            self.sock = _TLS.wrap_socket(plain, server_hostname=self.host)
+        except BaseException:
+            plain.close()
+            raise

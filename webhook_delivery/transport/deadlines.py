@@ -27,15 +27,27 @@ class Deadline(threading.local):
 deadline = Deadline()
 
 
+def _keep(connection: socket.socket) -> None:
+    """Let the next read or write last no longer than the attempt has left."""
+    left = deadline.left()
+    set_to = connection.gettimeout()
+    if set_to is None or abs(set_to - left) > SLACK_SECONDS:
+        connection.settimeout(left)
+
+
+SLACK_SECONDS = 0.05
+"""A timeout this close is left as it is: setting one costs a system call."""
+
+
 class PunctualSocket(socket.socket):
     """Allows each read and write only what is left of the attempt: a dripping answer still ends."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(deadline.left())
+        _keep(self)
         return super().recv_into(*args, **kwargs)
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(deadline.left())
+        _keep(self)
         super().sendall(*args, **kwargs)
 
 
@@ -43,9 +55,9 @@ class PunctualTLSSocket(ssl.SSLSocket):
     """The same over TLS."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(deadline.left())
+        _keep(self)
         return super().recv_into(*args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(deadline.left())
+        _keep(self)
         return super().send(*args, **kwargs)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
-
-from webhook_delivery.conf import settings
 from webhook_delivery.outcomes import Fault, Outcome, fault_of, parse_retry_after
-from webhook_delivery.transport.connections import GuardedAdapter, Unreachable, connecting
+from webhook_delivery.transport.connections import Unreachable, open_to, parse
 from webhook_delivery.transport.deadlines import deadline
+from webhook_delivery.transport.idle import IdleConnections, Owner
 
 EXCERPT_BYTES = 2048
 
@@ -24,13 +20,11 @@ class Transport:
     """
     Posts to endpoints over connections that are reused within one endpoint, never across.
 
-    It uses the `requests` adapter and no `Session`, because a session follows the environment
-    (proxies, netrc), keeps cookies, and reads the whole body of a redirect.
+    It follows no redirect, keeps no cookie, and knows nothing of proxies or netrc.
     """
 
     def __init__(self) -> None:
-        self._adapters: dict[int, HTTPAdapter] = {}
-        self._lock = threading.Lock()
+        self._idle = IdleConnections()
 
     def post(
         self, endpoint: int, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float
@@ -38,73 +32,85 @@ class Transport:
         """Post once; `timeout` is in seconds, for connecting, sending and reading together."""
         deadline.start(timeout)
         try:
-            request = requests.Request("POST", url, data=body, headers=dict(headers)).prepare()
-        except Exception as error:
-            return _outcome_of_failure(error)
-        outcome = self._send(endpoint, request)
-        if outcome.fault is Fault.RESET and connecting.reused:
+            origin, target = parse(url)
+        except ValueError as error:
+            return Outcome(fault=Fault.CONFIG, detail=type(error).__name__)
+        owner = endpoint, origin
+        idle = self._idle.take(owner)
+        outcome = self._exchange(owner, idle, target, body, headers)
+        if outcome.fault is Fault.RESET and idle:
             # The receiver had closed the idle connection: that is no answer to this request.
-            self._forget(endpoint)
-            outcome = self._send(endpoint, request)
+            self._idle.forget(owner)
+            outcome = self._exchange(owner, None, target, body, headers)
         return outcome
 
     def close(self) -> None:
-        for endpoint in list(self._adapters):
-            self._forget(endpoint)
+        self._idle.close()
 
-    def _send(self, endpoint: int, request: requests.PreparedRequest) -> Outcome:
-        connecting.reused = True
+    def _exchange(
+        self,
+        owner: Owner,
+        connection: http.client.HTTPConnection | None,
+        target: str,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> Outcome:
         try:
-            response = self._adapter_for(endpoint).send(
-                request, stream=True, timeout=deadline.left(), verify=True, proxies={}
-            )
+            connection = connection or open_to(owner[1])
+            _send(connection, target, body, headers)
+            response = connection.getresponse()
         except Exception as error:
+            if connection:
+                connection.close()
             return _outcome_of_failure(error)
-        return _outcome_of_answer(response)
-
-    def _adapter_for(self, endpoint: int) -> HTTPAdapter:
-        """The endpoint's pool; those used longest ago make room, for file descriptors are few."""
-        with self._lock:
-            adapter = self._adapters.pop(endpoint, None) or GuardedAdapter(
-                pool_connections=1, pool_maxsize=settings.CONCURRENCY
-            )
-            self._adapters[endpoint] = adapter
-            crowded = len(self._adapters) > 2 * settings.CONCURRENCY
-            oldest = next(iter(self._adapters)) if crowded else None
-        if oldest is not None:
-            self._forget(oldest)
-        return adapter
-
-    def _forget(self, endpoint: int) -> None:
-        with self._lock:
-            adapter = self._adapters.pop(endpoint, None)
-        if adapter:
-            adapter.close()
+        outcome = _outcome_of_answer(response)
+        whole = response.isclosed() or response.length == 0
+        response.close()
+        if whole and connection.sock:
+            self._idle.keep(owner, connection)
+        else:
+            connection.close()
+        return outcome
 
 
-def _outcome_of_answer(response: requests.Response) -> Outcome:
+class Unsendable(Exception):
+    """The request cannot be written: a header that HTTP does not know."""
+
+
+def _send(
+    connection: http.client.HTTPConnection, target: str, body: bytes, headers: Mapping[str, str]
+) -> None:
+    """Send it all; a receiver may answer, and close, before it has read everything."""
+    try:
+        connection.request("POST", target, body, dict(headers))
+    except (BrokenPipeError, ConnectionResetError):
+        return
+    except (ValueError, http.client.HTTPException) as error:
+        raise Unsendable from error
+
+
+def _outcome_of_answer(response: http.client.HTTPResponse) -> Outcome:
     """The status line decides; what follows it is only kept to be shown."""
-    status = response.status_code
     excerpt = b"".join(_start_of(response))[:EXCERPT_BYTES]
     return Outcome(
-        status=status,
-        fault=fault_of(status),
+        status=response.status,
+        fault=fault_of(response.status),
         excerpt=excerpt,
-        retry_after=parse_retry_after(response.headers.get("Retry-After"), now=datetime.now(UTC)),
+        retry_after=_retry_after(response.headers.get("Retry-After")),
     )
 
 
-def _start_of(response: requests.Response) -> Iterator[bytes]:
+def _retry_after(value: str | None) -> float | None:
+    return None if value is None else parse_retry_after(value, now=datetime.now(UTC))
+
+
+def _start_of(response: http.client.HTTPResponse) -> Iterator[bytes]:
     """Raw bytes, never decoded; reading to the end is what lets the connection be used again."""
     wanted = EXCERPT_BYTES + 1
-    try:
-        while wanted > 0 and (chunk := response.raw.read1(wanted, decode_content=False)):
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        while wanted > 0 and (chunk := response.read1(wanted)):
             wanted -= len(chunk)
             yield chunk
-    except (HTTPError, OSError, http.client.HTTPException):
-        pass
-    finally:
-        response.close()
 
 
 def _outcome_of_failure(error: Exception) -> Outcome:
@@ -121,20 +127,18 @@ def _fault_of_failure(error: Exception) -> Fault:
 
 
 _FAULTS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], Fault]] = [
-    ((requests.exceptions.InvalidHeader, requests.exceptions.InvalidURL), Fault.CONFIG),
-    ((requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema), Fault.CONFIG),
-    (UnicodeError, Fault.CONFIG),
-    ((TimeoutError, requests.exceptions.Timeout), Fault.TIMEOUT),
+    (Unsendable, Fault.CONFIG),
+    (TimeoutError, Fault.TIMEOUT),
     (ssl.SSLError, Fault.TLS),
     ((ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected), Fault.RESET),
 ]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what urllib3 and requests have wrapped in it."""
+    """The error, and what led to it."""
     yield error
-    for inner in (*error.args, getattr(error, "reason", None), error.__cause__, error.__context__):
-        if isinstance(inner, BaseException):
+    for inner in (error.__cause__, error.__context__):
+        if inner is not None:
             yield from _causes(inner)
 
 
