@@ -1,10 +1,11 @@
-"""A receiver that only counts: thousands of requests a second, by webhook-id."""
+"""A receiver that only counts: thousands of requests a second, by webhook-id and by path."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import threading
+import time
 from collections import Counter
 from typing import Self
 
@@ -14,10 +15,22 @@ ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 class CountingReceiver:
-    """Serves on loopback, in a thread of its own, until closed; answers 204 to whole requests."""
+    """
+    Serves on loopback, in a thread of its own, until closed; answers 204 to whole requests.
 
-    def __init__(self) -> None:
+    thinks: for so many seconds, before each answer.
+    """
+
+    def __init__(self, *, thinks: float = 0) -> None:
+        self.thinks = thinks
         self.received: Counter[bytes] = Counter()
+        self.connections = 0
+        self.arrivals: list[tuple[float, str]] = []
+        """When, by the clock of the wall, which path was asked."""
+        self.present: Counter[str] = Counter()
+        """How many requests wait for their answer now, by path."""
+        self.most: Counter[str] = Counter()
+        """How many have waited at once."""
         self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -31,11 +44,20 @@ class CountingReceiver:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/"
+    def url(self, name: str = "") -> str:
+        return f"http://127.0.0.1:{self._port}/{name}"
+
+    def come(self, head: bytes) -> str:
+        """A request is there; returns its path."""
+        path = head.split(b" ", 2)[1].decode()
+        self.received[WEBHOOK_ID.search(head)[1]] += 1
+        self.arrivals.append((time.time(), path))
+        self.present[path] += 1
+        self.most[path] = max(self.most[path], self.present[path])
+        return path
 
     def _run(self) -> None:
-        serve = self._loop.create_server(lambda: _Connection(self.received), "127.0.0.1", 0)
+        serve = self._loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
         server = self._loop.run_until_complete(serve)
         self._port = server.sockets[0].getsockname()[1]
         self._listening.set()
@@ -46,12 +68,13 @@ class CountingReceiver:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, received: Counter[bytes]) -> None:
-        self._received = received
+    def __init__(self, receiver: CountingReceiver) -> None:
+        self._receiver = receiver
         self._heard = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._receiver.connections += 1
 
     def data_received(self, data: bytes) -> None:
         self._heard += data
@@ -62,5 +85,14 @@ class _Connection(asyncio.Protocol):
             if len(self._heard) < end:
                 return
             self._heard = self._heard[end:]
-            self._received[WEBHOOK_ID.search(head)[1]] += 1
-            self._transport.write(ANSWER)
+            self._think(self._receiver.come(head))
+
+    def _think(self, path: str) -> None:
+        if self._receiver.thinks:
+            asyncio.get_running_loop().call_later(self._receiver.thinks, self._answer, path)
+        else:
+            self._answer(path)
+
+    def _answer(self, path: str) -> None:
+        self._receiver.present[path] -= 1
+        self._transport.write(ANSWER)

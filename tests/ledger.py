@@ -9,6 +9,8 @@ from webhook_delivery.outcomes import Fault, Outcome
 
 SCHEDULE = (60, 600, 3600)
 LEASE = 60
+ORDERED = "ordered"
+"""The endpoint that gets one after the other."""
 TERMINAL = {"delivered", "dead", "discarded"}
 
 ANSWERS = {
@@ -40,6 +42,10 @@ class Owed:
 
     def __str__(self) -> str:
         return f"{self.endpoint}: {self.state}, due {self.due}, {self.made}-{self.forgiven} made"
+
+    @property
+    def waits(self) -> bool:
+        return self.state in ("pending", "held")
 
     def facts(self) -> tuple:
         return self.endpoint, self.state, self.token, self.made, self.forgiven
@@ -108,7 +114,14 @@ class Ledger:
         return self.endpoints[endpoint] == "on"
 
     def due(self) -> dict[int, Owed]:
-        return {pk: o for pk, o in self._past("pending").items() if self.on(o.endpoint)}
+        past = self._past("pending")
+        return {pk: o for pk, o in past.items() if self.on(o.endpoint) and not self.behind(pk)}
+
+    def behind(self, pk: int) -> bool:
+        """Whether somebody stands before it, at the endpoint that is ordered."""
+        name = self.owed[pk].endpoint
+        line = {n: o for n, o in self.owed.items() if o.endpoint == name == ORDERED}
+        return any(o.state == "sending" or (n < pk and o.waits) for n, o in line.items())
 
     def stuck(self) -> dict[int, Owed]:
         return self._past("sending")

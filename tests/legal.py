@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from webhook_delivery.models import Attempt, Delivery, Event
@@ -40,7 +40,27 @@ def faults(
         f"delivery {delivery.pk}, {delivery.state}: {what}"
         for delivery in deliveries
         for what in _faults(delivery, log[delivery.pk], events)
-    ]
+    ] + [f"sequence {each}: {count} are being sent" for each, count in _abreast(deliveries)]
+
+
+def stranded(deliveries: list[Delivery]) -> list[int]:
+    """Those that wait for their turn though nobody stands before them: until the next sweep."""
+    unfinished = [each for each in deliveries if each.state not in Delivery.TERMINAL]
+    first: dict[tuple[int, int | None], int] = {}
+    for each in sorted(unfinished, key=lambda each: (each.state != State.SENDING, each.pk)):
+        first.setdefault((each.endpoint_id, each.sequence), each.pk)
+    waiting = [each for each in unfinished if each.state == State.PENDING and not each.due_at]
+    return [each.pk for each in waiting if first[each.endpoint_id, each.sequence] == each.pk]
+
+
+def _abreast(deliveries: list[Delivery]) -> Iterator[tuple[tuple[int, int], int]]:
+    """Sequences of which more than one are being sent."""
+    sent = Counter(
+        (each.endpoint_id, each.sequence)
+        for each in deliveries
+        if each.state == State.SENDING and each.sequence is not None
+    )
+    return ((sequence, count) for sequence, count in sent.items() if count > 1)
 
 
 def _faults(delivery: Delivery, attempts: list[Attempt], events: set[uuid.UUID]) -> Iterator[str]:
@@ -50,7 +70,8 @@ def _faults(delivery: Delivery, attempts: list[Attempt], events: set[uuid.UUID])
         yield "its event is gone"
     if sending != (delivery.claim is not None):
         yield f"its claim is {delivery.claim}"
-    if (state in (State.PENDING, State.SENDING)) != (delivery.due_at is not None):
+    in_line = state == State.PENDING and delivery.sequence is not None
+    if not in_line and (state in (State.PENDING, State.SENDING)) != (delivery.due_at is not None):
         yield f"it is due {delivery.due_at}"
     if terminal != (delivery.ended_at is not None):
         yield f"it ended {delivery.ended_at}"

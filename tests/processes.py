@@ -59,9 +59,9 @@ def qcluster(*, broker: str = "orm") -> Iterator[Process]:
 
 
 @contextmanager
-def drain_loop() -> Iterator[Process]:
-    """Run `webhooks drain --loop`."""
-    command = ["manage.py", "webhooks", "drain", "--loop"]
+def drain_loop(*, looks: bool = True) -> Iterator[Process]:
+    """Run `webhooks drain --loop`; or a loop that never `looks`, so that it must hear."""
+    command = ["manage.py", "webhooks", "drain", "--loop"] if looks else ["-m", "tests.loops"]
     with _log() as log, Process(*command, log=log, env=environment()) as loop, _told(loop):
         yield loop
 

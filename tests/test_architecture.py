@@ -15,14 +15,16 @@ LAYERS = [
     {"registry"},
     {"receivers"},
     {"publishing", "tasks", "loop", "redelivery", "restoring"},
-    {"drain"},
+    {"drain", "writing"},
+    {"flights", "holdings", "landings", "recording", "report"},
     {"endpoints", "verification"},
     {"doorbell", "dispatch"},
-    {"scheduling"},
+    {"scheduling", "listening"},
     {"lifecycle"},
     {"loading", "judging", "archive"},
-    {"claims", "logbook"},
+    {"claims", "logbook", "composing", "hearing"},
     {"models", "transport", "payloads"},
+    {"pacing", "sharing"},
     {"validation", "keys", "history"},
     {"addresses", "signing", "outcomes", "conf"},
     {"version", "clock", "locking"},
@@ -30,7 +32,7 @@ LAYERS = [
 """From the top of the house to its ground; a module may import only from below its own layer."""
 
 DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
-PURE = {"outcomes", "signing", "addresses", "history"}
+PURE = {"outcomes", "signing", "addresses", "history", "pacing", "sharing"}
 
 
 def unit_of(path: Path) -> str:

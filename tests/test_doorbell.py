@@ -24,6 +24,10 @@ def queued() -> list[dict]:
     return [SignedPackage.loads(row.payload) for row in OrmQ.objects.order_by("pk")]
 
 
+def arm(due: float | None = None) -> None:
+    doorbell.arm(doorbell.soonest("default") if due is None else due, using="default")
+
+
 def test_a_ring_queues_one_drain_without_arguments():
     assert doorbell.ring(using="default")
 
@@ -117,11 +121,10 @@ def test_the_receiver_is_connected_wherever_the_app_is_installed():
 
 
 def test_however_many_drains_end_with_something_overdue_one_follows(due_in):
-    due_in(-60)
     doorbell.answer(using="default")
 
     for _ in range(3):
-        doorbell.arm(using="default")
+        arm(0.0)
 
     assert len(queued()) == 1
 
@@ -155,7 +158,7 @@ def due_in():
 
 def test_an_alarm_may_not_go_off_before_its_time(due_in):
     due_in(30)
-    doorbell.arm(using="default")
+    arm()
 
     [row] = OrmQ.objects.all()
     assert timedelta(seconds=25) < row.lock - timezone.now() <= timedelta(seconds=30)
@@ -164,17 +167,17 @@ def test_an_alarm_may_not_go_off_before_its_time(due_in):
 def test_only_an_earlier_alarm_is_armed_beside_another(due_in):
     for seconds in (30, 40, 20):
         due_in(seconds)
-        doorbell.arm(using="default")
+        arm()
 
     assert OrmQ.objects.count() == 2
 
 
 def test_an_alarm_that_has_gone_off_makes_room(due_in):
     due_in(30)
-    doorbell.arm(using="default")
+    arm()
     Doorbell.objects.update(alarm_at=Now() - timedelta(seconds=1))
 
-    doorbell.arm(using="default")
+    arm()
 
     assert OrmQ.objects.count() == 2
 
@@ -183,14 +186,14 @@ def test_the_end_of_a_lease_is_an_alarm_too(due_in):
     due_in(-1)
     lifecycle.claim(1, using="default")
 
-    doorbell.arm(using="default")
+    arm()
 
     [row] = OrmQ.objects.all()
     assert timedelta(seconds=2) < row.lock - timezone.now() <= timedelta(seconds=5)
 
 
 def test_nothing_to_come_is_no_alarm():
-    doorbell.arm(using="default")
+    arm()
 
     assert not OrmQ.objects.exists()
 
@@ -199,7 +202,7 @@ def test_in_sync_mode_no_alarm_recurses(due_in, monkeypatch):
     monkeypatch.setattr(Conf, "SYNC", True)
     due_in(30)
 
-    doorbell.arm(using="default")
+    arm()
 
     assert not OrmQ.objects.exists()
 
@@ -245,17 +248,17 @@ def test_the_only_worker_hardly_stays(woken, monkeypatch):
 def test_what_falls_due_soon_is_handed_over_unless_it_is_watched(due_in, woken):
     due_in(30)
     with doorbell.watch(using="default"):
-        doorbell.arm(using="default")
+        arm()
     assert woken == []
 
-    doorbell.arm(using="default")
+    arm()
     assert woken == ["woken"]
 
 
 def test_what_falls_due_late_is_the_sweeps(due_in, woken):
     due_in(600)
 
-    doorbell.arm(using="default")
+    arm()
 
     assert woken == []
 
@@ -299,6 +302,7 @@ def test_a_watch_that_would_last_too_long_is_not_believed(woken):
 class CapturedCallbacks(TestCase):
     def test_each_publication_rings_where_callbacks_are_captured(self):
         Doorbell.objects.get_or_create(pk=1)
+        make_endpoint()
         for _ in range(2):
             with self.captureOnCommitCallbacks(execute=True) as callbacks:
                 publish("a", {})
@@ -306,6 +310,7 @@ class CapturedCallbacks(TestCase):
 
 
 def test_a_savepoint_inside_keeps_one_ring_for_the_transaction():
+    make_endpoint()
     with transaction.atomic():
         publish("a", {})
         with transaction.atomic():

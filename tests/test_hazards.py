@@ -177,6 +177,7 @@ def ringing_over(broker, monkeypatch) -> Iterator[str]:
 
 
 def test_publishing_leaves_the_callers_connection_open(reconnecting, ringing_over):
+    make_endpoint()
     before = connection.connection
 
     publish("order.created", {})

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import redis
 from django.apps import apps
 from django.db import transaction
 from django.utils import timezone
@@ -11,13 +12,16 @@ from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from tests.conftest import make_endpoint
-from webhook_delivery import doorbell, provisioning, publish, scheduling, tasks
+from tests import servers
+from tests.conftest import end_leases, make_endpoint
+from webhook_delivery import doorbell, lifecycle, provisioning, publish, scheduling, tasks
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Doorbell
 from webhook_delivery.scheduling import schedules
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+own_redis = servers.own_redis
 
 
 def queued() -> list[dict]:
@@ -31,6 +35,21 @@ def test_a_named_cluster_gets_the_drains(settings):
     scheduling.wake_in(5)
 
     assert set(OrmQ.objects.values_list("key", flat=True)) == {"webhooks"}
+
+
+def test_all_rings_of_a_process_share_one_client_of_redis(own_redis, monkeypatch):
+    monkeypatch.setattr(Conf, "ORM", None)
+    monkeypatch.setattr(Conf, "REDIS", own_redis.url)
+    with redis.Redis.from_url(own_redis.url) as server:
+        for _ in range(3):
+            scheduling.wake()
+        clients = len(server.client_list())
+        own_redis.stop()
+        own_redis.start()
+        scheduling.wake()
+
+        assert clients == 2
+        assert get_broker().queue_size() == 1
 
 
 def test_a_drain_ends_before_django_q_repeats_it(monkeypatch, settings):
@@ -206,6 +225,30 @@ def test_a_task_clears_the_doorbell_before_it_claims(receiver, endpoint, monkeyp
     tasks.drain()
 
     assert seen == [False]
+    assert Delivery.objects.get().state == "delivered"
+
+
+def test_a_task_sends_before_it_looks_for_what_was_lost(receiver, endpoint, monkeypatch):
+    publish("a", {})
+    seen, rescue = [], lifecycle.rescue
+
+    def watched(**options):
+        seen.append(Delivery.objects.get().state)
+        return rescue(**options)
+
+    monkeypatch.setattr(lifecycle, "rescue", watched)
+    tasks.drain()
+
+    assert seen in (["sending"], ["delivered"]), "the request is in flight meanwhile, or answered"
+
+
+def test_a_task_sends_what_it_rescued(receiver, endpoint):
+    publish("a", {})
+    lifecycle.claim(1, using="default")
+    end_leases()
+
+    tasks.drain()
+
     assert Delivery.objects.get().state == "delivered"
 
 

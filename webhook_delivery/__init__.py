@@ -1,10 +1,10 @@
 """
 Delivers outbound webhooks durably. The public names, and the order in which to read the code:
 
-1. something happened:  registry → receivers → publishing → payloads
-2. who runs it:         doorbell → scheduling → tasks, loop → drain
+1. something happened:  registry → receivers → publishing → composing, payloads → writing → hearing
+2. who runs it:         doorbell → listening, scheduling → tasks, loop → drain → flights
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
-4. the truth:           lifecycle → locking → loading → claims → models
+4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models
 5. the proof:           history → logbook → judging → verification; archive → restoring
 6. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin
 """
@@ -17,24 +17,29 @@ from typing import TYPE_CHECKING, Any
 from webhook_delivery.version import __version__
 
 if TYPE_CHECKING:
+    from webhook_delivery.composing import InvalidEvent, NewEvent
     from webhook_delivery.payloads import PayloadNotSerializable
-    from webhook_delivery.publishing import InvalidEvent, publish
+    from webhook_delivery.publishing import publish, publish_many
     from webhook_delivery.registry import ModelWebhooks, register
 
 __all__ = [
     "InvalidEvent",
     "ModelWebhooks",
+    "NewEvent",
     "PayloadNotSerializable",
     "__version__",
     "publish",
+    "publish_many",
     "register",
 ]
 
 _HOMES = {
-    "InvalidEvent": "publishing",
+    "InvalidEvent": "composing",
     "ModelWebhooks": "registry",
+    "NewEvent": "composing",
     "PayloadNotSerializable": "payloads",
     "publish": "publishing",
+    "publish_many": "publishing",
     "register": "registry",
 }
 

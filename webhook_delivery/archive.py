@@ -4,9 +4,9 @@ A copy of deliveries and their logs as JSON Lines: how one line is written, and 
 Each line is one delivery, and stands alone:
 
     {"version": 1,
-     "delivery": {"id", "webhook_id", "event_type", "endpoint", "endpoint_state", "state", "due_at",
-                  "trigger", "attempts_made", "attempts_forgiven", "last_status", "reason",
-                  "created_at", "ended_at"},
+     "delivery": {"id", "webhook_id", "event_type", "key", "endpoint", "endpoint_state", "state",
+                  "due_at", "sequence", "trigger", "attempts_made", "attempts_forgiven",
+                  "last_status", "reason", "created_at", "ended_at"},
      "attempts": [{"number", "trigger", "started_at", "verdict", "duration_ms", "status", "fault",
                    "detail", "next_due_at", "excerpt"}, …],
      "transitions": [{"after", "verb", "at"}, …]}
@@ -43,6 +43,7 @@ BIGGEST, BIG, SMALL = 2**63 - 1, 2**31 - 1, 2**15 - 1
 COLUMNS = (
     "state",
     "due_at",
+    "sequence",
     "trigger",
     "attempts_made",
     "attempts_forgiven",
@@ -81,6 +82,7 @@ def line_of(recorded: Recorded) -> str:
         "id": row.pk,
         "webhook_id": f"{PREFIX}{row.event_id.hex}",
         "event_type": recorded.event_type,
+        "key": recorded.key,
         "endpoint": row.endpoint_id,
         "endpoint_state": recorded.endpoint_state,
     }

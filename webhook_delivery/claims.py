@@ -43,16 +43,27 @@ class Claim:
     content_type: str
     body: bytes = field(repr=False)
     policy: Policy
+    due_at: datetime
+    """When it was due, before it was claimed."""
     claimed_at: datetime
     """When, by the database's clock."""
     lease: float
     """How many seconds the claim lasts."""
+    sequence: int | None = None
+    """The sequence it belongs to; None: to none."""
+    doubted: bool = False
+    """Whether the last that was heard of its endpoint was a failure."""
     orphaned: bool = False
     """Whether its event or its endpoint is gone: then there is nothing to send."""
     _leased: float = 0.0
     """When, by the worker's monotonic clock, the claim was asked for: before its lease began."""
     _dated: float = field(default_factory=time.monotonic)
     """When, by the worker's monotonic clock, `claimed_at` was read."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it belongs to a sequence."""
+        return self.sequence is not None
 
     def left(self) -> float:
         """How many seconds the claim still lasts."""

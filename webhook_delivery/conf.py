@@ -49,7 +49,22 @@ class Settings:
     """How long a claim outlives the longest attempt, to record what was found."""
 
     CONCURRENCY: int = 32
-    """Requests that one drain keeps in flight."""
+    """Requests that one drain keeps in flight, besides those that wait for slow receivers."""
+
+    MAX_THREADS: int = 256
+    """Requests that one drain has in flight at most, those that wait for slow receivers too."""
+
+    MAX_IN_FLIGHT: int = 256
+    """Requests to one endpoint at once, from all drains; an endpoint may set its own."""
+
+    BREAKER_FAILURES: int = 10
+    """After so many failures in a row, an endpoint is sent nothing for a while, then one probe."""
+
+    BREAKER_SECONDS: float = 5
+    """How long that while is, the first time; each failed probe doubles it."""
+
+    BREAKER_MAX_SECONDS: float = 5 * MINUTE
+    """The longest that while can become, and the longest pause a busy receiver is granted."""
 
     DRAIN_SECONDS: float = 20
     """How long one drain task runs before it hands over, so that other tasks get their turn."""

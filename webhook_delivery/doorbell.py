@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from django.db import connections, router, transaction
 from django.db.models import Case, F, Q, QuerySet, When
 
-from webhook_delivery import scheduling
+from webhook_delivery import listening, scheduling
 from webhook_delivery.claims import lease_seconds
 from webhook_delivery.clock import Now
-from webhook_delivery.models import Delivery, Doorbell
+from webhook_delivery.models import Delivery, Doorbell, Lane
+from webhook_delivery.pacing import BURST_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ STALE = timedelta(seconds=5)
 """A doorbell that has rung this long unanswered may be rung again: its task may be lost."""
 OVERDUE = timedelta(minutes=2)
 """A sweep that has not come for so long is not awaited: the next drain stands in for it."""
+AGAIN_SECONDS = 0.1
+"""What has just fallen due may have done so after it was looked for: so soon again, then."""
 HANDOVER_SECONDS = 90
 """What falls due sooner than the scheduler surely ticks (30 s) and sweeps (60 s) needs a drain."""
 
@@ -53,8 +56,10 @@ def ring(*, using: str) -> bool:
     Say that something may be due. Returns whether this ring woke a drain.
 
     A compare-and-set: while a drain is already on its way, nothing is queued. The drain clears the
-    row before its first claim, so it sees whatever was committed before this was called.
+    row before its first claim, so it sees whatever was committed before this was called. Loops
+    that listen are notified each time: they answer the doorbell only now and then.
     """
+    listening.notify(using=using)
     quiet = Q(ringing=False) | _not_within("rung_at", STALE)
     # MySQL assigns from left to right, so what `ringing` was is asked first.
     since = Case(When(ringing=True, then=F("ringing_since")), default=Now())
@@ -110,22 +115,47 @@ def watch(*, using: str) -> Iterator[float]:
         _row(using).filter(watched_until=until).update(watched_until=None)
 
 
-def arm(*, using: str) -> None:
-    """See to it that a drain runs when the next falls due, or when a lost claim's lease ends."""
-    first = None if scheduling.runs_inside_callers() else soonest(using)
-    if first is not None and first <= 0 and scheduling.can_be_told_a_time():
+def arm(due: float | None, *, using: str) -> None:
+    """
+    See to it that a drain runs in time for the next delivery.
+
+    due: the seconds until then, as `soonest` or a drain's report tells; None: there is none.
+    """
+    if scheduling.runs_inside_callers():
+        return
+    if not scheduling.can_be_told_a_time():
+        _hand_over(due, using)
+    elif due is not None and due <= 0:
         ring(using=using)  # a compare-and-set: however many drains end now, one follows
-    elif not scheduling.can_be_told_a_time():
-        _hand_over(first, using)
-    elif first is not None and _sooner(first, using):
-        scheduling.wake_in(first)
+    elif due is not None and _sooner(due, using):
+        scheduling.wake_in(due)
 
 
-def soonest(using: str) -> float | None:
-    """Seconds until the next delivery falls due or the next lease ends; None if neither will."""
+def soonest(using: str, *, looked: float = 0) -> float | None:
+    """
+    Seconds until the next delivery may be sent, or the next lease ends; None if neither will.
+
+    looked: how many seconds ago it was looked for, in vain: what was due and could not be claimed
+    then is not counted; what has fallen due, or become free, since then is.
+    """
     deliveries = Delivery.objects.using(using)
-    moments = deliveries.waiting().first_due_in(), deliveries.sending().first_due_in()
-    return min((moment for moment in moments if moment is not None), default=None)
+    since = AGAIN_SECONDS + looked
+    moments = (
+        deliveries.waiting().filter(due_at__gt=Now() - timedelta(seconds=since)).first_due_in(),
+        deliveries.sending().first_due_in(),
+        _first_free("blocked_until", 0, since, using),
+        _first_free("paced_until", BURST_SECONDS, since, using),
+    )
+    seconds = (moment for moment in moments if moment is not None)
+    return min((moment if moment > 0 else AGAIN_SECONDS for moment in seconds), default=None)
+
+
+def _first_free(moment: str, ahead: float, since: float, using: str) -> float | None:
+    """Seconds until a lane is free, when its `moment` is so near; or negative, but not for long."""
+    later = {f"{moment}__gt": Now() + timedelta(seconds=ahead - since)}
+    lanes = Lane.objects.using(using).filter(**later).order_by(moment)
+    first = lanes.values_list(moment, Now()).first()
+    return None if first is None else float((first[0] - first[1]).total_seconds()) - ahead
 
 
 def _will_ring(using: str) -> bool:

@@ -3,80 +3,70 @@
 from __future__ import annotations
 
 import logging
-import queue
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from webhook_delivery import endpoints, lifecycle
+from webhook_delivery import lifecycle, recording
 from webhook_delivery.claims import Claim, Finding, Settled
 from webhook_delivery.conf import settings
 from webhook_delivery.dispatch import attempt
 from webhook_delivery.doorbell import HANDOVER_SECONDS, soonest
-from webhook_delivery.locking import insist
-from webhook_delivery.models import Delivery, Event
-from webhook_delivery.outcomes import Fault, Verdict
+from webhook_delivery.flights import Flights
+from webhook_delivery.holdings import Holdings
+from webhook_delivery.landings import Landings
+from webhook_delivery.lifecycle.looking import Look
+from webhook_delivery.models import Event
+from webhook_delivery.pacing import stopping
+from webhook_delivery.report import Report
 from webhook_delivery.transport import Transport
 
 logger = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.05
-"""How long outcomes are gathered before they are settled together: what a kill can double."""
-GATHER_COUNT = 200
+AHEAD = 4
+"""How much is claimed for each request in flight, so that none waits for the database."""
 AWAY_SECONDS = 1
 """How long a drain waits before it tries again to record what the database did not take."""
 LOOK_SECONDS = 0.1
-"""How often a drain looks for what has become due, while it waits for that or for answers."""
+"""How often a drain looks for what has become due, when it has enough to do or nothing at all."""
+PEEK_SECONDS = 0.02
+"""How often, while it only waits for answers: what they belong to must not delay the rest."""
+MOMENT_SECONDS = 0.005
 
 
-@dataclass
-class Report:
-    """What a drain did, and what it left."""
-
-    delivered: int = 0
-    retried: int = 0
-    dead: int = 0
-    next_due: float | None = None
-    """Seconds until the next delivery falls due (negative: late); None if none waits."""
-
-    @property
-    def attempts(self) -> int:
-        return self.delivered + self.retried + self.dead
-
-    def count(self, settled: Settled) -> None:
-        match settled.decision.verdict:
-            case Verdict.DELIVERED:
-                self.delivered += 1
-            case Verdict.RETRY:
-                self.retried += 1
-            case Verdict.DEAD:
-                self.dead += 1
+def doze(seconds: float) -> None:
+    """Wait for what falls due in so many seconds: something else may fall due before."""
+    time.sleep(min(seconds, LOOK_SECONDS))
 
 
 def drain(
     *,
     using: str,
     seconds: float,
-    stay: float = 0,
+    stay: Callable[[], float] = lambda: 0.0,
+    meanwhile: Callable[[], None] | None = None,
     event: Event | None = None,
     stopped: Callable[[], bool] = lambda: False,
     heard: Callable[[Settled], None] = lambda settled: None,
+    rest: Callable[[float], None] = doze,
 ) -> Report:
     """
     Send what is due.
 
-    seconds: nothing new is begun after so long, nor when `stopped()`.
-    stay: for so many seconds, wait for what falls due within `doorbell.HANDOVER_SECONDS`.
+    seconds: after so long it ends, as soon as what is in flight has been answered; until then only
+        endpoints that answer are sent more. When `stopped()`, nothing new is begun at all.
+    stay: for how many seconds to wait for what falls due within `doorbell.HANDOVER_SECONDS`; asked
+        once, when there is nothing else to do.
+    meanwhile: is done once, while the first requests are in flight.
     event: send only that event's deliveries.
     heard: is told of each finding once it is recorded.
+    rest: waits for so many seconds, or less if something may have become due.
     """
-    run = _Run(using=using, event=event, heard=heard, ends=time.monotonic() + seconds)
+    run = _Run(using, event, time.monotonic() + seconds, stopped, heard, meanwhile)
     try:
-        while not stopped() and (run.step() or run.await_due(stay)):
+        while not stopped() and (run.step() or run.await_due(stay, rest)):
             pass
         run.finish()
     finally:
@@ -88,128 +78,169 @@ def drain(
 class _Run:
     using: str
     event: Event | None
-    heard: Callable[[Settled], None]
     ends: float
+    stopped: Callable[[], bool]
+    heard: Callable[[Settled], None]
+    meanwhile: Callable[[], None] | None
     report: Report = field(default_factory=Report)
+    stays: float | None = None
+    """Until when to stay."""
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
-        self.flying: dict[int, Claim] = {}
-        self.landed: queue.SimpleQueue[Finding] = queue.SimpleQueue()
-        self.unsettled: list[Finding] = []
+        self.held = Holdings()
+        self.landings = Landings()
+        self.looked = 0.0
+        self.news = False
+        """Whether anything has been settled, or given back, since the last look."""
+        self.plenty = False
+        """Whether the last look found all that there was room for."""
+        self.fruitful = True
+        """Whether the last look found something: then there may be more."""
+        self.away = False
+        """Whether the database did not take what was found."""
+        self.grounded: list[Claim] = []
+        """What could begin if the database were there."""
+        self.look = Look(self.using, self.event)
         self.transport = Transport()
-        self.threads = ThreadPoolExecutor(settings.CONCURRENCY, "webhook-attempt")
+        self.flights = Flights(self._fly, self.landings.land, self.held.stopped)
 
     def step(self) -> bool:
         """Claim what there is room for, settle what has come back; False when there was nothing."""
-        self._forget_ended()
-        if time.monotonic() < self.ends and not self.unsettled:
+        self.held.drop_ended()
+        if self._may_look():
             self._launch()
-        if not self.flying and not self.unsettled:
-            return False
-        self._settle(self._gather())
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None
+            meanwhile()
+        elif not self.held and not self.landings.unsettled:
+            return not self.look.complete and time.monotonic() < self.ends
+        self.flights.reinforce()
+        self._gather()
+        if self._must_settle():
+            self._settle()
         return True
 
-    def await_due(self, stay: float) -> bool:
+    def await_due(self, stay: Callable[[], float], rest: Callable[[float], None]) -> bool:
         """Sleep until something may be due, or lost; False if there is nothing to stay for."""
-        left = min(self.began + stay, self.ends) - time.monotonic()
-        due = soonest(self.using) if left > 0 else None
+        if self.stays is None:
+            self.stays = self.began + stay()
+        left = min(self.stays, self.ends) - time.monotonic()
+        due = soonest(self.using, looked=self._ago()) if left > 0 else None
         if due is None or due > max(left, HANDOVER_SECONDS):
             return False
-        time.sleep(min(due, left, LOOK_SECONDS) if due > 0 else LOOK_SECONDS)
-        if due <= 0:
+        rest(min(due, left))
+        if due <= LOOK_SECONDS:
             lifecycle.rescue(using=self.using)
         return True
 
     def finish(self) -> None:
-        """Wait for what is in flight, no longer than its leases, and record it."""
+        """Give back what has not begun, wait for the rest no longer than its leases, record it."""
+        self._give_back([*self.flights.take_back(), *self.grounded])
+        self.grounded = []
         self.ends = time.monotonic()
         while self.step():
             pass
-        self.report.next_due = Delivery.objects.using(self.using).waiting().first_due_in()
+        more = self.fruitful or self.news
+        self.report.next_due = 0.0 if more else soonest(self.using, looked=self._ago())
 
     def close(self) -> None:
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.flights.close()
         self.transport.close()
 
+    def _ago(self) -> float:
+        return time.monotonic() - self.looked
+
+    def _room(self) -> int:
+        return AHEAD * settings.CONCURRENCY - self.flights.ready - self.flights.working()
+
+    def _may_look(self) -> bool:
+        """Soon again while there is more and the stock runs low; else now and then."""
+        if self.away or self.stopped():
+            return False
+        if time.monotonic() >= self.ends:
+            return self._may_extend()
+        if not self.held or (room := self._room()) <= 0:
+            return not self.held
+        if not self.fruitful:
+            return self._ago() >= PEEK_SECONDS
+        low = room >= (AHEAD - 1) * settings.CONCURRENCY
+        return (low and (self.plenty or self.news)) or self._ago() >= LOOK_SECONDS
+
+    def _may_extend(self) -> bool:
+        """While slow receivers are waited for, those that answer need not wait for them."""
+        late = time.monotonic() - self.ends > settings.LEASE_MARGIN_SECONDS
+        return bool(self.held) and not late and self._ago() >= PEEK_SECONDS and self._room() > 0
+
     def _launch(self) -> None:
-        room = settings.CONCURRENCY - len(self.flying)
-        for claim in self._claim(room) if room > 0 else []:
-            self.flying[claim.delivery_id] = claim
-            self.threads.submit(self._fly, claim)
+        claims = self._claim(room := max(0, self._room()))
+        self.looked, self.news = time.monotonic(), False
+        self.fruitful, self.plenty = bool(claims), len(claims) == room
+        self.held.take(claims)
+        self.flights.launch(claims)
 
     def _claim(self, room: int) -> list[Claim]:
         """Claim more; a database that is away must not cost the findings still in flight."""
+        ending = time.monotonic() >= self.ends
+        room_for = self.held.room_if_it_answers if ending else self.held.room
         try:
-            return lifecycle.claim(room, using=self.using, event=self.event)
+            return lifecycle.claim(room, using=self.using, room=room_for, look=self.look)
         except (DatabaseError, InterfaceError):
-            if not self.flying:
+            if not self.held:
                 raise
             logger.exception("Nothing more could be claimed; recording what is in flight first")
             connections[self.using].close()
             return []
 
-    def _fly(self, claim: Claim) -> None:
-        """Begin nothing on a claim that has ended: somebody else may have delivered it by now."""
-        if not claim.ended():
-            self.landed.put(attempt(claim, self.transport))
+    def _fly(self, claim: Claim) -> Finding | None:
+        """Begin nothing that has not half its time before somebody else may begin it."""
+        if claim.left() < claim.timeout / 2:
+            return None
+        finding = attempt(claim, self.transport)
+        if stopping(finding.outcome):
+            self.held.stop(claim)
+            self.flights.ground(claim.endpoint_id)
+        return finding
 
-    def _gather(self) -> list[Finding]:
-        """The findings of a moment: wait for the first, then a little for more."""
-        found = self.unsettled
-        until = time.monotonic() + LOOK_SECONDS
-        while len(found) < len(self.flying) and len(found) < GATHER_COUNT:
-            try:
-                found.append(self.landed.get(timeout=max(0.0, until - time.monotonic())))
-            except queue.Empty:
-                break
-            until = min(until, time.monotonic() + GATHER_SECONDS)
-        return found
+    def _gather(self) -> None:
+        """Wait for the first that lands, then a little for more, unless there is else to do."""
+        self._take_in(PEEK_SECONDS)
+        while self.landings.unsettled and not self._must_settle() and not self._may_look():
+            time.sleep(MOMENT_SECONDS)
+            self._take_in(0)
 
-    def _settle(self, findings: list[Finding]) -> None:
-        """Record them; if the database is away, keep them and send nothing more meanwhile."""
+    def _take_in(self, seconds: float) -> None:
+        landed = self.landings.take_in(seconds)
+        for finding in landed.findings:
+            self.held.learn(finding)
+        self._give_back(landed.unbegun)
+
+    def _must_settle(self) -> bool:
+        return self.landings.are_enough() or bool(self.landings.unsettled and self.flights.quiet())
+
+    def _settle(self) -> None:
+        """Record what was found; if the database is away, keep it and send nothing more."""
+        findings = self.landings.unsettled
         try:
-            settled = insist(partial(self._record, findings), using=self.using) if findings else []
+            settled = recording.record(findings, using=self.using)
         except (DatabaseError, InterfaceError):
             logger.exception("%s findings could not be recorded; trying again", len(findings))
-            self.unsettled = [each for each in findings if not each.claim.ended()]
+            self.away = self.landings.keep_what_has_not_ended()
+            self.grounded += self.flights.take_back()
             connections[self.using].close()
             time.sleep(AWAY_SECONDS)
             return
-        self.unsettled = []
-        for finding in findings:
-            self._landed(finding.claim)
+        self.landings.unsettled, self.away, self.news = [], False, True
+        self.flights.launch(self.grounded)
+        self.grounded = []
+        self.held.drop(finding.claim for finding in findings)
         for each in settled:
             self.report.count(each)
             self.heard(each)
-        self._hold_what_is_owed_to(_gone(settled))
+            self.fruitful |= each.finding.claim.in_order  # then who stood behind it may be due
+        recording.hold_what_is_owed(settled, using=self.using)
 
-    def _hold_what_is_owed_to(self, gone: set[int]) -> None:
-        """Apart from the settling, which must not wait for a hundred thousand rows."""
-        try:
-            for endpoint in gone:
-                endpoints.hold_owed(endpoint, using=self.using)
-        except (DatabaseError, InterfaceError):
-            logger.exception("What is owed to %s is not held yet; the next sweep does it", gone)
-
-    def _record(self, findings: list[Finding]) -> list[Settled]:
-        """Whoever said 410 Gone is switched off in the same transaction, or asked again."""
-        settled = lifecycle.settle(findings, using=self.using)
-        for gone in _gone(settled):
-            endpoints.mark_off(gone, reason="410 Gone", using=self.using)
-        return settled
-
-    def _landed(self, claim: Claim) -> None:
-        """Unless the delivery was claimed anew meanwhile: that flight goes on."""
-        if self.flying.get(claim.delivery_id) is claim:
-            del self.flying[claim.delivery_id]
-
-    def _forget_ended(self) -> None:
-        """A claim whose lease has ended is somebody else's now."""
-        self.flying = {pk: claim for pk, claim in self.flying.items() if not claim.ended()}
-
-
-def _gone(settled: list[Settled]) -> set[int]:
-    """The endpoints that said they are gone."""
-    findings = [each.finding for each in settled]
-    return {f.claim.endpoint_id for f in findings if f.outcome.fault is Fault.GONE}
+    def _give_back(self, claims: list[Claim]) -> None:
+        recording.give_back(claims, using=self.using)
+        self.held.drop(claims)
+        self.news |= bool(claims)

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, router
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils.translation import gettext as _
 
 from webhook_delivery.claims import lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Doorbell
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Doorbell, Endpoint
 from webhook_delivery.scheduling import schedules
 
 LONGEST_WAIT_SECONDS = 604_800
@@ -105,13 +105,24 @@ def _cluster() -> str:
 
 
 def _late(using: str) -> Iterator[Illness]:
-    due = Delivery.objects.using(using).waiting().first_due_in()
-    if due is not None and -due > settings.HEALTH_LATE_SECONDS:
+    due = _oldest_due(using)
+    if due is not None and due > settings.HEALTH_LATE_SECONDS:
         yield Illness(
             "late",
-            _("The oldest due delivery is %d seconds late.") % -due,
+            _("The oldest due delivery is %d seconds late.") % due,
             _("Start more workers, or look for an endpoint that answers slowly."),
         )
+
+
+def _oldest_due(using: str) -> float | None:
+    """How late it is, in seconds; what only waits for its endpoint is not late."""
+    mine = Delivery.objects.filter(endpoint=OuterRef("pk"))
+    first = mine.fallen_due().order_by("due_at").values("due_at")[:1]
+    free = Endpoint.objects.using(using).on().filter(rate_per_second=None)
+    free = free.exclude(lane__failures__gt=0).exclude(lane__blocked_until__gt=Now())
+    idle = free.annotate(first=Subquery(first)).exclude(Exists(mine.sending()))
+    oldest = idle.filter(first__isnull=False).order_by("first").values_list("first", Now()).first()
+    return None if oldest is None else float((oldest[1] - oldest[0]).total_seconds())
 
 
 def _stuck(using: str) -> Iterator[Illness]:
@@ -188,7 +199,7 @@ def _beyond(rows: DeliveryQuerySet, seconds: float) -> DeliveryQuerySet:
 
 
 def _unreachable(using: str) -> Iterator[Illness]:
-    undated = Q(state__in=["pending", "sending"], due_at=None)
+    undated = Q(state="sending", due_at=None) | Q(state="pending", due_at=None, sequence=None)
     unclaimed = Q(state="sending", claim=None)
     if count := _count(Delivery.objects.using(using).filter(undated | unclaimed)):
         yield Illness(

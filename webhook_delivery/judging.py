@@ -26,7 +26,8 @@ from webhook_delivery.outcomes import Fault, Verdict
 State = Delivery.State
 
 LONGEST_LEASE = timedelta(days=1)
-"""A claim that would last so much longer than a lease is not believed."""
+"""A claim that would last so much longer than a lease is not believed; nor is a turn that is
+to come so late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +152,19 @@ def _at_rest(recorded: Recorded, standing: Standing) -> dict[str, Any]:
     return {
         "state": state,
         "claim": None,
-        "due_at": standing.due_at if state == State.PENDING else None,
+        "due_at": _due_at(recorded, standing) if state == State.PENDING else None,
         "attempts_made": standing.attempts_made,
     }
+
+
+def _due_at(recorded: Recorded, standing: Standing) -> datetime | None:
+    """What stands in a sequence waits for its turn, and is due when that has come: not logged."""
+    row, latest = recorded.row, recorded.now + LONGEST_LEASE
+    if row.state != State.PENDING or row.sequence is None:
+        return standing.due_at
+    if row.due_at is None or standing.due_at is None:
+        return row.due_at
+    return row.due_at if standing.due_at <= row.due_at <= latest else standing.due_at
 
 
 def _state(recorded: Recorded, standing: Standing) -> str:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Sequence
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
+from django.db.models import F, FilteredRelation, Q
 
 from webhook_delivery.claims import Claim, lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Secret
+from webhook_delivery.models import (
+    Delivery,
+    DeliveryQuerySet,
+    Endpoint,
+    EndpointQuerySet,
+    Event,
+)
+from webhook_delivery.models.event import webhook_id
 from webhook_delivery.outcomes import Policy, schedule_for
 from webhook_delivery.validation import validate_schedule
 
@@ -32,52 +42,138 @@ ORPHANED: dict[str, Any] = {
 """What there is of a delivery whose event or endpoint is gone: nothing, and it is not retried."""
 
 
-def load(deliveries: DeliveryQuerySet, *, expected: int, leased: float) -> list[Claim]:
-    """
-    Read the claims that these rows stand for.
+class Row(NamedTuple):
+    """The columns of a delivery that a claim needs."""
 
-    expected: how many rows there are; those that cannot be joined are orphaned.
+    pk: int
+    event_id: uuid.UUID
+    endpoint_id: int
+    claim: uuid.UUID | None
+    attempts_made: int
+    attempts_forgiven: int
+    trigger: str
+    sequence: int | None
+    due_at: datetime
+    now: datetime
+
+
+COLUMNS = [name for name in Row._fields if name != "now"]
+
+
+def rows_of(deliveries: DeliveryQuerySet) -> list[Row]:
+    return [Row(*columns) for columns in deliveries.values_list(*COLUMNS, Now())]
+
+
+def load(
+    rows: Sequence[Row],
+    endpoints: Mapping[int, Endpoint],
+    *,
+    leased: float,
+    using: str,
+    doubted: Collection[int] = (),
+) -> list[Claim]:
+    """
+    Read the claims that these rows stand for; what has no event or no endpoint is orphaned.
+
+    endpoints: as `reached` gives them; without their secrets nothing can be sent.
     leased: when they were asked for, by the monotonic clock.
+    doubted: the endpoints that failed the last time.
     """
-    dated = deliveries.annotate(now=Now()).order_by("pk")
-    rows = list(dated.select_related("event", "endpoint"))
-    sealed = defaultdict(list)
-    endpoints = {row.endpoint_id for row in rows}
-    for secret in Secret.objects.using(deliveries.db).live().filter(endpoint__in=endpoints):
-        sealed[secret.endpoint_id].append(bytes(secret.sealed))
-    claims = [_claim_of(row, leased, **_needs_of(row, sealed[row.endpoint_id])) for row in rows]
-    if len(rows) < expected:
-        orphaned = dated.exclude(pk__in=[row.pk for row in rows])
-        claims += [_claim_of(row, leased, **ORPHANED) for row in orphaned]
-    return claims
+    events = _events({row.event_id for row in rows}, using)
+    common = {"lease": lease_seconds(), "_leased": leased, "_dated": time.monotonic()}
+    needs = _Needs()
+    return [
+        _claim_of(
+            row,
+            doubted=row.endpoint_id in doubted,
+            **needs.of(row, events.get(row.event_id), endpoints.get(row.endpoint_id)),
+            **common,
+        )
+        for row in rows
+    ]
 
 
-def _claim_of(delivery: Delivery, leased: float, **needs: Any) -> Claim:
-    assert delivery.claim is not None
+def with_secrets(endpoints: EndpointQuerySet) -> EndpointQuerySet:
+    """Each endpoint once for each secret that signs now, the newest first: for `reached`."""
+    live = Q(secrets__valid_until=None) | Q(secrets__valid_until__gt=Now())
+    joined = endpoints.annotate(live=FilteredRelation("secrets", condition=live))
+    return joined.annotate(sealed=F("live__sealed")).order_by("-live__pk")
+
+
+def reached(endpoints: EndpointQuerySet) -> dict[int, Endpoint]:
+    """The endpoints, once each, with all their secrets."""
+    found: dict[int, Endpoint] = {}
+    for row in endpoints:
+        endpoint = found.setdefault(row.pk, row)
+        sealed = vars(endpoint).setdefault("sealed_secrets", [])
+        if vars(row)["sealed"] is not None:
+            sealed.append(bytes(vars(row)["sealed"]))
+    return found
+
+
+class _Told(NamedTuple):
+    """What an event tells."""
+
+    event_type: str
+    webhook_id: str
+    content_type: str
+    body: bytes
+
+
+def _events(ids: Collection[uuid.UUID], using: str) -> dict[uuid.UUID, _Told]:
+    rows = Event.objects.using(using).filter(pk__in=ids)
+    columns = rows.values_list("pk", "event_type", "content_type", "body")
+    return {
+        pk: _Told(kind, webhook_id(pk), media, bytes(body)) for pk, kind, media, body in columns
+    }
+
+
+def _claim_of(row: Row, **needs: Any) -> Claim:
+    assert row.claim is not None
     return Claim(
-        token=delivery.claim,
-        delivery_id=delivery.pk,
-        number=delivery.attempts_made,
-        number_in_run=delivery.attempts_in_run,
-        trigger=delivery.trigger,
-        endpoint_id=delivery.endpoint_id,
-        claimed_at=vars(delivery)["now"],
-        lease=lease_seconds(),
-        _leased=leased,
+        token=row.claim,
+        delivery_id=row.pk,
+        number=row.attempts_made,
+        number_in_run=row.attempts_made - row.attempts_forgiven,
+        trigger=row.trigger,
+        endpoint_id=row.endpoint_id,
+        sequence=row.sequence,
+        due_at=row.due_at,
+        claimed_at=row.now,
         **needs,
     )
 
 
-def _needs_of(delivery: Delivery, sealed: Sequence[bytes]) -> dict[str, Any]:
-    event, endpoint = delivery.event, delivery.endpoint
+class _Needs:
+    """What attempts need of an endpoint and its policies, worked out once for each."""
+
+    def __init__(self) -> None:
+        self._reached: dict[int, dict[str, Any]] = {}
+        self._policies: dict[tuple[int, str, bool], Policy] = {}
+
+    def of(self, row: Row, event: _Told | None, endpoint: Endpoint | None) -> dict[str, Any]:
+        if event is None or endpoint is None:
+            return ORPHANED
+        test = row.trigger == Delivery.Trigger.TEST
+        policy = endpoint.pk, event.event_type, test
+        if endpoint.pk not in self._reached:
+            self._reached[endpoint.pk] = _reach(endpoint)
+        if policy not in self._policies:
+            self._policies[policy] = _policy_of(endpoint, event.event_type, test=test)
+        return {
+            "webhook_id": event.webhook_id,
+            "content_type": event.content_type,
+            "body": event.body,
+            "policy": self._policies[policy],
+            **self._reached[endpoint.pk],
+        }
+
+
+def _reach(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "url": endpoint.url,
         "timeout": _timeout_of(endpoint),
-        "sealed_secrets": tuple(sealed),
-        "webhook_id": event.webhook_id,
-        "content_type": event.content_type,
-        "body": bytes(event.body),
-        "policy": _policy_of(delivery),
+        "sealed_secrets": tuple(vars(endpoint).get("sealed_secrets", ())),
     }
 
 
@@ -86,10 +182,9 @@ def _timeout_of(endpoint: Endpoint) -> float:
     return min(own if own > 0 else settings.TIMEOUT_SECONDS, settings.MAX_TIMEOUT_SECONDS)
 
 
-def _policy_of(delivery: Delivery) -> Policy:
+def _policy_of(endpoint: Endpoint, event_type: str, *, test: bool) -> Policy:
     """A person waits for the outcome of a test: it is made once."""
-    policy = policy_for(delivery.endpoint, delivery.event.event_type)
-    test = delivery.trigger == Delivery.Trigger.TEST
+    policy = policy_for(endpoint, event_type)
     return replace(policy, schedule=()) if test else policy
 
 

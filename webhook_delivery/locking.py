@@ -1,14 +1,13 @@
-"""Picks rows to change, and repeats a transaction that lost a race for some of them."""
+"""Repeats a transaction that lost a race for some rows, and says whether rows can be skipped."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connections, transaction
-from django.db.models import QuerySet
 
 T = TypeVar("T")
 
@@ -36,12 +35,12 @@ def insist(work: Callable[[], T], *, using: str, savepoint: bool = True) -> T:
         ends = time.monotonic() + PATIENCE_SECONDS
         for pause in PAUSES:
             try:
-                return _once(work, using, savepoint)
+                return once(work, using=using, savepoint=savepoint)
             except OperationalError as error:
                 if not lost_a_race(error) or time.monotonic() > ends:
                     raise
             time.sleep(pause * random.random())  # noqa: S311 - no secret depends on it
-    return _once(work, using, savepoint)
+    return once(work, using=using, savepoint=savepoint)
 
 
 def lost_a_race(error: OperationalError) -> bool:
@@ -54,21 +53,13 @@ def lost_a_race(error: OperationalError) -> bool:
     )
 
 
-def pick(rows: QuerySet[Any], limit: int, *, lost: int = 0) -> list[int]:
-    """
-    Choose at most `limit` of the rows, in their order, and return their ids.
-
-    Where the database can skip what others have locked, they are ours until the transaction ends.
-    Elsewhere they are only read, and the update must compare: who `lost` that race before (so many
-    times) looks further down and picks at random, where fewer others look.
-    """
-    if connections[rows.db].features.has_select_for_update_skip_locked:
-        return list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:limit])
-    ids = list(rows.values_list("pk", flat=True)[: limit * (1 + 8 * lost)])
-    return random.sample(ids, min(limit, len(ids))) if lost else ids
+def can_skip(using: str) -> bool:
+    """Whether the database can pass over rows that others have locked, instead of waiting."""
+    return bool(connections[using].features.has_select_for_update_skip_locked)
 
 
-def _once(work: Callable[[], T], using: str, savepoint: bool) -> T:
+def once(work: Callable[[], T], *, using: str, savepoint: bool = True) -> T:
+    """Do in a transaction, or in a savepoint of the one there is, what cannot be repeated."""
     try:
         with transaction.atomic(using=using, savepoint=savepoint):
             return work()

@@ -73,6 +73,12 @@ class Recorded:
         event_type: str | None = vars(self.row)["event_type"]
         return event_type
 
+    @property
+    def key(self) -> str | None:
+        """The event's ordering key; None if the event is gone."""
+        key: str | None = vars(self.row)["key"]
+        return key
+
 
 def batches(deliveries: DeliveryQuerySet, *, excerpts: bool = False) -> Iterator[list[Recorded]]:
     """Walk through the deliveries by their number, a batch at a time."""
@@ -125,6 +131,7 @@ def _annotated(deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
         now=Now(),
         endpoint_state=Subquery(endpoint.values("state")),
         event_type=Subquery(event.values("event_type")),
+        key=Subquery(event.values("key")),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from django.db import router
 
@@ -34,12 +35,21 @@ def drain() -> None:
     """Send what is due, and see to it that somebody sends what falls due later."""
     using = router.db_for_write(Delivery)
     doorbell.answer(using=using)
-    if doorbell.stand_in(using=using):
+    with ExitStack() as stack:
+        report = send_due(
+            using=using,
+            seconds=scheduling.budget(),
+            stay=lambda: stack.enter_context(doorbell.watch(using=using)),
+            meanwhile=_look_after_the_lost,
+        )
+    doorbell.arm(report.next_due, using=using)
+
+
+@never_raises
+def _look_after_the_lost() -> None:
+    if doorbell.stand_in(using=router.db_for_write(Delivery)):
         _tidy()
     _rescue()
-    with doorbell.watch(using=using) as seconds_to_stay:
-        send_due(using=using, seconds=scheduling.budget(), stay=seconds_to_stay)
-    doorbell.arm(using=using)
 
 
 @never_raises
@@ -53,6 +63,7 @@ def sweep() -> None:
 def _tidy() -> None:
     """What only the sweep does."""
     _settle_strays()
+    _move_up()
     _mend_schedules()
 
 
@@ -67,6 +78,11 @@ def _rescue() -> None:
 @never_raises
 def _settle_strays() -> None:
     endpoints.settle_strays(using=router.db_for_write(Delivery))
+
+
+@never_raises
+def _move_up() -> None:
+    lifecycle.move_up(using=router.db_for_write(Delivery))
 
 
 @never_raises

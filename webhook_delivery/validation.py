@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,15 +23,33 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def validate_url(url: str) -> None:
     """Raise ValidationError for a URL that nothing is sent to; asked at save and at each send."""
+    rules = settings.ALLOW_HTTP, tuple(settings.ALLOWED_PORTS), tuple(settings.ALLOWED_NETWORKS)
+    if problem := _problem_of(url, *rules):
+        raise problem
+
+
+@lru_cache(maxsize=1024)
+def _problem_of(
+    url: str, http: bool, ports: tuple[int, ...], networks: tuple[str, ...]
+) -> ValidationError | None:
+    """What is wrong with the URL by these rules; asked for each attempt, worked out once."""
+    try:
+        _validate_text_of(url)
+        parts = _split(url)
+        _validate_scheme(parts, http)
+        _validate_authority(parts, ports)
+        _validate_literal(parts.hostname or "", networks)
+    except ValidationError as error:
+        return error
+    return None
+
+
+def _validate_text_of(url: str) -> None:
     if len(url) > LONGEST_URL or not PRINTABLE_ASCII.fullmatch(url):
         raise ValidationError(
             _("Use at most %(longest)s characters of printable ASCII, without blanks."),
             params={"longest": LONGEST_URL},
         )
-    parts = _split(url)
-    _validate_scheme(parts)
-    _validate_authority(parts)
-    _validate_literal(parts.hostname or "")
 
 
 def validate_schedule(schedule: Any) -> None:
@@ -41,6 +60,13 @@ def validate_schedule(schedule: Any) -> None:
     )
     if not numbers or len(schedule) > 100:
         raise ValidationError(_("Use a list of seconds, each between 0 and 604 800: [5, 60, 600]."))
+
+
+def validate_rate(rate: Any) -> None:
+    """Raise ValidationError unless it is between one in an hour and 100 000 in a second."""
+    number = isinstance(rate, int | float) and not isinstance(rate, bool)
+    if not number or not 1 / 3600 <= rate <= 100_000:
+        raise ValidationError(_("Use between 0.0003 (one an hour) and 100 000 a second."))
 
 
 def validate_event_type(event_type: Any) -> None:
@@ -98,25 +124,25 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _validate_scheme(parts: SplitResult) -> None:
+def _validate_scheme(parts: SplitResult, http: bool) -> None:
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise ValidationError(_("Use a complete https:// address."))
-    if parts.scheme == "http" and not settings.ALLOW_HTTP:
+    if parts.scheme == "http" and not http:
         raise ValidationError(_("Use https://, or set ALLOW_HTTP to permit plain http://."))
 
 
-def _validate_authority(parts: SplitResult) -> None:
+def _validate_authority(parts: SplitResult, ports: tuple[int, ...]) -> None:
     if "@" in parts.netloc or "\\" in parts.netloc or parts.fragment:
         raise ValidationError(_("Leave out user names, passwords and fragments."))
     port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
-    if settings.ALLOWED_PORTS and port not in settings.ALLOWED_PORTS:
+    if ports and port not in ports:
         raise ValidationError(_("Port %(port)s is not among ALLOWED_PORTS."), params={"port": port})
 
 
-def _validate_literal(host: str) -> None:
+def _validate_literal(host: str, networks: tuple[str, ...]) -> None:
     """Names are checked when they are resolved, at every attempt; literals can be checked now."""
     try:
-        fine = allowed(host, opened=settings.ALLOWED_NETWORKS)
+        fine = allowed(host, opened=networks)
     except ValueError:
         return
     if not fine:

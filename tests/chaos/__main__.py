@@ -72,6 +72,7 @@ def _settings(timeout: float) -> dict[str, float]:
         "MAX_TIMEOUT_SECONDS": timeout,
         "LEASE_MARGIN_SECONDS": MARGIN_SECONDS,
         "HEALTH_SILENCE_SECONDS": SILENCE_SECONDS,
+        "BREAKER_FAILURES": 1_000_000,  # what is always refused must be dead before the run ends
     }
 
 

@@ -140,11 +140,13 @@ class DeliveryAdmin(DeliveryList):
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
         delivery = context["original"]
-        context |= page.context_of(delivery) | {
+        context |= page.context_of(delivery)
+        context |= {
             "may_redeliver": self.has_redeliver_permission(request),
             "reason_form": acts.ReasonForm(auto_id="webhook_%s"),
             "event_link": self._link_to(request, delivery.event),
             "endpoint_link": self._link_to(request, delivery.endpoint),
+            "before_link": context["before"] and self._link_to(request, context["before"]),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 

@@ -36,7 +36,16 @@ class EndpointAdmin(ConsoleAdmin):
     inlines = [SubscriptionInline]
     action_form = ReasonedActionForm
     actions = ["switch_on", "pause", "switch_off"]
-    editable = ["name", "url", "tenant", "timeout_seconds", "retry_schedule"]
+    editable = [
+        "name",
+        "url",
+        "tenant",
+        "timeout_seconds",
+        "retry_schedule",
+        "max_in_flight",
+        "rate_per_second",
+        "ordered",
+    ]
     readonly_fields = ["state", "state_reason", "deliveries", "created_at", "updated_at"]
 
     def get_fields(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:

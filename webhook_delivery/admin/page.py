@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from webhook_delivery.admin import hints
 from webhook_delivery.admin.text import Shown, pretty, readable, visible
 from webhook_delivery.admin.times import relative
+from webhook_delivery.lifecycle.sequences import first_before
 from webhook_delivery.models import Attempt, Delivery, Transition
 from webhook_delivery.redelivery import obstacle
 
@@ -45,6 +46,7 @@ def context_of(delivery: Delivery) -> dict[str, Any]:
         "hint": hints.HINTS.get(delivery.reason, ""),
         "due": delivery.due_at and relative(delivery.due_at),
         "next": hints.NEXT.get(delivery.state, ""),
+        "before": first_before(delivery),
         "lines": _log(newest[:ATTEMPTS], moves),
         "more_attempts": len(newest) > ATTEMPTS,
         "body": pretty(body),

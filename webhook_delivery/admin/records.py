@@ -29,6 +29,7 @@ class EventAdmin(ReadOnlyAdmin):
         "event_type",
         "tenant",
         "idempotency_key",
+        "key",
         "source",
         "created_at",
         "deliveries",

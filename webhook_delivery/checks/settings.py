@@ -72,6 +72,16 @@ def _values() -> Iterator[CheckMessage]:
     """Numbers and names that have the right type and still cannot work."""
     rules = {
         "CONCURRENCY": (settings.CONCURRENCY in range(1, 1025), "a whole number, 1 to 1024"),
+        "MAX_THREADS": (
+            settings.MAX_THREADS in range(int(settings.CONCURRENCY), 4097),
+            "a whole number, CONCURRENCY to 4096",
+        ),
+        "MAX_IN_FLIGHT": (settings.MAX_IN_FLIGHT in range(1, 32768), "a whole number, 1 to 32767"),
+        "BREAKER_FAILURES": (settings.BREAKER_FAILURES >= 1, "1 or more"),
+        "BREAKER_SECONDS": (
+            0 < settings.BREAKER_SECONDS <= settings.BREAKER_MAX_SECONDS,
+            "more than 0, and at most BREAKER_MAX_SECONDS",
+        ),
         "TIMEOUT_SECONDS": (
             0 < settings.TIMEOUT_SECONDS <= settings.MAX_TIMEOUT_SECONDS,
             "more than 0, and at most MAX_TIMEOUT_SECONDS",

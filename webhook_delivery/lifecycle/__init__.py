@@ -15,55 +15,71 @@ kills its workers still runs out of them.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 
 from webhook_delivery.claims import Claim, Finding, Settled
-from webhook_delivery.clock import Now
+from webhook_delivery.lifecycle import lanes, sequences
 from webhook_delivery.lifecycle.changing import CHUNK, change
-from webhook_delivery.lifecycle.claiming import RACES, take
+from webhook_delivery.lifecycle.claiming import NOTHING, RACES, Room, take
+from webhook_delivery.lifecycle.looking import Look
+from webhook_delivery.lifecycle.owing import Owed, owe
+from webhook_delivery.lifecycle.sequences import sequence_of
 from webhook_delivery.lifecycle.settling import settle_apart
-from webhook_delivery.loading import load
+from webhook_delivery.loading import load, rows_of
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Event, Transition
+
+__all__ = [
+    "Owed",
+    "claim",
+    "discard",
+    "give_back",
+    "hold",
+    "mend",
+    "move_up",
+    "owe",
+    "redeliver",
+    "release",
+    "rescue",
+    "restore",
+    "sequence_of",
+    "settle",
+]
 
 State = Delivery.State
 Verb = Transition.Verb
 
+PLENTY = 1_000_000
 REDELIVERABLE = [State.DEAD, State.DELIVERED]
 
 
-def owe(
-    event: Event,
-    endpoints: Iterable[Endpoint],
+def claim(
+    limit: int,
     *,
     using: str,
-    trigger: str = Delivery.Trigger.SCHEDULE,
-) -> None:
-    """Write one delivery of the event for each endpoint: due now if it is on, held if paused."""
-    on, paused = Endpoint.State.ON.value, Endpoint.State.PAUSED.value
-    born = {on: (State.PENDING, Now()), paused: (State.HELD, None)}
-    owed = [(endpoint, *born[endpoint.state]) for endpoint in endpoints if endpoint.state in born]
-    facts: dict[str, Any] = {"event": event, "trigger": trigger, "created_at": Now()}
-    rows = [Delivery(endpoint=to, state=state, due_at=due, **facts) for to, state, due in owed]
-    Delivery.objects.using(using).bulk_create(rows, batch_size=CHUNK)
-
-
-def claim(limit: int, *, using: str, event: Event | None = None) -> list[Claim]:
+    event: Event | None = None,
+    room: Room = lambda endpoint: PLENTY,
+    look: Look | None = None,
+) -> list[Claim]:
     """
-    Take at most `limit` due deliveries, the longest due first, for as long as a lease lasts.
+    Take at most `limit` due deliveries, fairly among endpoints, for as long as a lease lasts.
 
-    With `event`, take only that event's.
+    event: take only that event's.
+    room: how many of an endpoint's the worker would take; the endpoint's own limits apply besides.
+    look: where the worker's look at the endpoints goes on; a new one begins at the first.
     """
-    due = Delivery.objects.using(using).due()
-    wanted = (due.filter(event=event) if event else due).order_by("due_at")
+    look = look or Look(using, event)
     for lost in range(RACES):
-        picked, claims = insist(partial(take, wanted, limit, lost), using=using)
-        if claims or not picked:
-            return claims
+        seen = look.due(limit)
+        work = partial(take, look, seen, limit, room, using=using, lost=lost)
+        taken = insist(work, using=using) if seen else NOTHING
+        look.led_to(taken.claims, parked=taken.parked)
+        if taken.claims or not (taken.again or taken.parked):
+            return taken.claims
     return []
 
 
@@ -76,18 +92,49 @@ def settle(findings: Sequence[Finding], *, using: str) -> list[Settled]:
     return settle_apart([Settled(found, found.decide()) for found in findings], using=using)
 
 
+def give_back(claims: Sequence[Claim], *, using: str) -> int:
+    """
+    End claims whose attempts were never begun: they are due as before, and were not attempted.
+
+    Returns how many still belonged to their claims.
+    """
+    if not claims:
+        return 0
+    tokens = {claim.token for claim in claims}
+    due = Case(*(When(pk=claim.delivery_id, then=Value(claim.due_at)) for claim in claims))
+    mine = (
+        Delivery.objects.using(using)
+        .sending()
+        .filter(pk__in=[claim.delivery_id for claim in claims], claim__in=tokens)
+    )
+    made = F("attempts_made") - 1
+    ordered = [claim for claim in claims if claim.in_order]
+    changes = {"state": State.PENDING, "claim": None, "due_at": due, "attempts_made": made}
+
+    def end() -> int:
+        given = mine.update(**changes)
+        lanes.lock({each.endpoint_id for each in ordered}, using=using, wait=True)
+        sequences.move_up(ordered, using=using)
+        return given
+
+    return insist(end, using=using)
+
+
 def rescue(*, using: str) -> list[Settled]:
     """
     Take over claims whose lease has ended: the attempt counts, as `worker_lost`.
 
     The lease was wait enough, so what has attempts left is due at once.
     """
-    stuck = Delivery.objects.using(using).stuck().order_by("due_at")
-    tokens = dict(stuck.values_list("pk", "claim")[:CHUNK])
-    rows = stuck.filter(pk__in=tokens)
-    if None in tokens.values():
-        insist(lambda: rows.filter(claim=None).update(claim=uuid.uuid4()), using=using)
-    claims = load(rows, expected=len(tokens), leased=0.0) if tokens else []
+    stuck = Delivery.objects.using(using).stuck()
+    oldest = list(stuck.order_by("due_at").values_list("pk", flat=True)[:CHUNK])
+    rows = rows_of(stuck.filter(pk__in=oldest).order_by("pk")) if oldest else []
+    unheld = stuck.filter(pk__in=oldest, claim=None)
+    if not all(row.claim for row in rows):
+        insist(lambda: unheld.update(claim=uuid.uuid4()), using=using)
+        rows = rows_of(stuck.filter(pk__in=oldest).order_by("pk"))
+    endpoints = Endpoint.objects.using(using).in_bulk({row.endpoint_id for row in rows})
+    claims = load(rows, endpoints, leased=0.0, using=using) if rows else []
     return settle_apart([Settled.lost(claim) for claim in claims], using=using)
 
 
@@ -131,6 +178,11 @@ def hold(deliveries: DeliveryQuerySet) -> list[int]:
 def release(deliveries: DeliveryQuerySet) -> list[int]:
     """Make what was held due now. Returns the ids changed."""
     return change(deliveries, was=[State.HELD], logged=Verb.RELEASE, due=True, state=State.PENDING)
+
+
+def move_up(*, using: str) -> int:
+    """Make due who waits in a sequence behind nobody: for the sweep. Returns how many."""
+    return sequences.mend(using=using)
 
 
 def mend(delivery: int, *, using: str, **columns: Any) -> None:

@@ -4,31 +4,138 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
-from django.db.models import F
+from django.db.models import Count, F
 
 from webhook_delivery.claims import Claim, lease_seconds
 from webhook_delivery.clock import Now
-from webhook_delivery.loading import load
-from webhook_delivery.locking import pick
-from webhook_delivery.models import Delivery, DeliveryQuerySet
+from webhook_delivery.conf import settings
+from webhook_delivery.lifecycle import lanes, sequences
+from webhook_delivery.lifecycle.looking import Look
+from webhook_delivery.loading import Row, load, reached, rows_of, with_secrets
+from webhook_delivery.locking import can_skip
+from webhook_delivery.models import Delivery, Endpoint
+from webhook_delivery.pacing import Traffic, allowance, paced
+from webhook_delivery.sharing import Due, seat, share
 
 RACES = 5
-"""How often a claim tries again, when others took what it had picked."""
+"""How often a claim tries again, when others took what it had seen."""
+
+FEW = 4
+"""Of so many endpoints what is due is looked at again, under the lock, by who has lost a race."""
+
+Room = Callable[[int], int]
+"""How many more an endpoint may be given by this worker."""
 
 
-def take(wanted: DeliveryQuerySet, limit: int, lost: int) -> tuple[list[int], list[Claim]]:
-    """Claim some of the wanted: which were picked, and which of them nobody else took."""
-    token, asked = uuid.uuid4(), time.monotonic()
-    picked = pick(wanted, limit, lost=lost)
-    rows = Delivery.objects.using(wanted.db).filter(pk__in=picked)
-    # Not `wanted`: its look at the endpoints would lock them on MySQL, against whoever pauses one.
-    taken = picked and rows.pending().filter(due_at__lte=Now()).update(
+class Taken(NamedTuple):
+    """What came of one try."""
+
+    claims: list[Claim]
+    again: bool
+    """Whether to look again, because others were faster."""
+    parked: bool
+    """Whether some were due, and now wait for their turn."""
+
+
+NOTHING = Taken([], again=False, parked=False)
+
+
+def take(
+    look: Look, seen: Sequence[Due], places: int, room: Room, *, using: str, lost: int
+) -> Taken:
+    """
+    Claim some of what was seen, for endpoints that may be sent more now.
+
+    lost: how often others were faster; then this waits for its turn.
+    """
+    asked = time.monotonic()
+    rooms = _rooms(seen, places, room)
+    traffic = lanes.lock(rooms, using=using, wait=lost > 0) if rooms else {}
+    skipped = len(traffic) < len(rooms)
+    endpoints = _with_their_load(traffic, using) if traffic else {}
+    seen = look.again(list(endpoints)[:FEW]) if lost else seen
+    reachable = [due for due in seen if due.endpoint in endpoints]
+    foremost = sequences.foremost(reachable, using=using)
+    parked = len(foremost) < len(reachable)
+    chosen = share(
+        foremost,
+        places,
+        rooms={pk: min(rooms[pk], _allowed(traffic[pk], to)) for pk, to in endpoints.items()},
+        held={pk: vars(endpoint)["in_flight"] for pk, endpoint in endpoints.items()},
+    )
+    if not chosen:
+        return Taken([], skipped, parked)
+    rows = _write([due.pk for due in chosen], using)
+    _pace(rows, traffic, endpoints, using)
+    doubted = {pk for pk, remembered in traffic.items() if remembered.failures}
+    claims = load(rows, endpoints, doubted=doubted, leased=asked, using=using)
+    return Taken(claims, not rows, parked)
+
+
+def _rooms(seen: Sequence[Due], places: int, room: Room) -> dict[int, int]:
+    """Some of the endpoints that something is due to, with the room this worker has for each."""
+    rooms = {endpoint: room(endpoint) for endpoint in {due.endpoint for due in seen}}
+    roomy = [due for due in seen if rooms[due.endpoint] > 0]
+    return {endpoint: rooms[endpoint] for endpoint in seat(roomy, places)}
+
+
+def _with_their_load(locked: Iterable[int], using: str) -> dict[int, Endpoint]:
+    """
+    The endpoints that are on, with what all workers have in flight to each, after the lock.
+
+    Counted for all of them together: a subquery for each may read all that is in flight anywhere.
+    """
+    sending = Delivery.objects.using(using).sending().filter(endpoint__in=locked).order_by()
+    in_flight = dict(sending.values_list("endpoint").annotate(Count("pk")))
+    on = Endpoint.objects.using(using).on().filter(pk__in=locked).annotate(now=Now())
+    endpoints = reached(with_secrets(on))
+    for endpoint in endpoints.values():
+        vars(endpoint)["in_flight"] = in_flight.get(endpoint.pk, 0)
+    return endpoints
+
+
+def _allowed(traffic: Traffic, endpoint: Endpoint) -> int:
+    facts = vars(endpoint)
+    return allowance(
+        traffic,
+        lanes.breaker(),
+        in_flight=facts["in_flight"],
+        at_most=1 if endpoint.ordered else endpoint.max_in_flight or settings.MAX_IN_FLIGHT,
+        rate=endpoint.rate_per_second,
+        now=facts["now"],
+    )
+
+
+def _write(chosen: Sequence[int], using: str) -> list[Row]:
+    """Make them ours, those that nobody has changed meanwhile; the rows as they were, but ours."""
+    deliveries = Delivery.objects.using(using)
+    free = deliveries.fallen_due().filter(pk__in=chosen).order_by("pk")
+    rows = rows_of(free.select_for_update(skip_locked=can_skip(using)))
+    token = uuid.uuid4()
+    pending = deliveries.pending().filter(pk__in=[row.pk for row in rows])
+    changed = rows and pending.update(
         state=Delivery.State.SENDING,
         claim=token,
         due_at=Now() + timedelta(seconds=lease_seconds()),
         attempts_made=F("attempts_made") + 1,
     )
-    mine = rows.sending().filter(claim=token)
-    return picked, load(mine, expected=taken, leased=asked) if taken else []
+    if changed != len(rows):  # a database that locks no rows
+        ours = set(deliveries.sending().filter(claim=token).values_list("pk", flat=True))
+        rows = [row for row in rows if row.pk in ours]
+    return [row._replace(claim=token, attempts_made=row.attempts_made + 1) for row in rows]
+
+
+def _pace(
+    rows: Sequence[Row], traffic: dict[int, Traffic], endpoints: dict[int, Endpoint], using: str
+) -> None:
+    """Count what was claimed against the rates."""
+    for endpoint, count in Counter(row.endpoint_id for row in rows).items():
+        if rate := endpoints[endpoint].rate_per_second:
+            now = vars(endpoints[endpoint])["now"]
+            after = paced(traffic[endpoint], count, rate=rate, now=now)
+            lanes.remember(endpoint, after, using=using)

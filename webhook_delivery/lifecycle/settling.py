@@ -12,6 +12,7 @@ from django.db.models import Case, Value, When
 
 from webhook_delivery.claims import Claim, Settled, lease_seconds
 from webhook_delivery.clock import Now
+from webhook_delivery.lifecycle import lanes, sequences
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet, Endpoint
 from webhook_delivery.outcomes import Verdict
@@ -51,8 +52,15 @@ def _settle(found: list[Settled], using: str) -> list[Settled]:
 def _record(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, using: str) -> None:
     """Write the attempts, and change the deliveries with one statement for each kind of outcome."""
     Attempt.objects.using(using).bulk_create([each.as_attempt(now) for each in settled])
+    _change(settled, rows, now=now, using=using)
+    lanes.hear(settled, now=now, using=using)
+    sequences.move_up([each.finding.claim for each in settled], using=using)
+
+
+def _change(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, using: str) -> None:
     retried = {s.finding.claim.endpoint_id for s in settled if s.decision.verdict is Verdict.RETRY}
-    on = set(Endpoint.objects.using(using).on().filter(pk__in=retried).values_list("pk", flat=True))
+    asked = Endpoint.objects.using(using).on().filter(pk__in=retried)
+    on = set(asked.values_list("pk", flat=True)) if retried else set()
     groups: dict[tuple[Any, ...], list[Settled]] = {}
     for each in settled:
         groups.setdefault(_kind(each, on), []).append(each)

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from webhook_delivery.drain import Report
+from webhook_delivery.lifecycle.sequences import first_before
 from webhook_delivery.models import Attempt, Delivery
+from webhook_delivery.report import Report
 
 
 def as_json(value: Any) -> str:
@@ -33,8 +34,14 @@ def row(delivery: Delivery) -> dict[str, Any]:
 
 
 def detailed(delivery: Delivery) -> dict[str, Any]:
-    """The facts of one delivery, and of each attempt."""
-    return {**row(delivery), "log": [_attempt(each) for each in delivery.attempts.all()]}
+    """The facts of one delivery, what it waits for in its sequence, and each attempt."""
+    before = first_before(delivery)
+    return {
+        **row(delivery),
+        "key": delivery.event.key,
+        "waits_for": before and before.pk,
+        "log": [_attempt(each) for each in delivery.attempts.all()],
+    }
 
 
 def line(row: dict[str, Any]) -> str:
@@ -48,6 +55,8 @@ def line(row: dict[str, Any]) -> str:
 def page(row: dict[str, Any]) -> str:
     """One delivery with its attempts, a line each."""
     head = [line(row), f"          webhook-id {row['webhook_id']}, created {row['created_at']}"]
+    if before := row["waits_for"]:
+        head.append(f"          waits for its turn: delivery {before} must end first")
     return "\n".join([*head, *map(_attempt_line, row["log"])])
 
 

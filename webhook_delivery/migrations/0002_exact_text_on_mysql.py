@@ -8,6 +8,7 @@ COLUMNS = [
     ("event", "event_type"),
     ("event", "tenant"),
     ("event", "idempotency_key"),
+    ("event", "key"),
 ]
 
 

@@ -3,6 +3,7 @@
 from webhook_delivery.models.delivery import DeadLetter, Delivery, DeliveryQuerySet
 from webhook_delivery.models.endpoint import Endpoint, EndpointQuerySet, Secret, Subscription
 from webhook_delivery.models.event import Event
+from webhook_delivery.models.lane import Lane
 from webhook_delivery.models.log import Attempt, Transition
 from webhook_delivery.models.operation import ConsoleAction, Doorbell
 
@@ -16,6 +17,7 @@ __all__ = [
     "Endpoint",
     "EndpointQuerySet",
     "Event",
+    "Lane",
     "Secret",
     "Subscription",
     "Transition",

@@ -44,6 +44,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Waiting, and their time has come."""
         return self.waiting().filter(due_at__lte=Now())
 
+    def fallen_due(self) -> Self:
+        """Pending, and their time has come, whatever their endpoints are."""
+        return self.pending().filter(due_at__lte=Now())
+
     def stuck(self) -> Self:
         """Claimed by a worker whose lease has ended."""
         return self.sending().filter(due_at__lte=Now())
@@ -133,7 +137,10 @@ class Delivery(models.Model):
     )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.PENDING)
     due_at = models.DateTimeField(_("due"), null=True, blank=True)
-    """When to attempt next; while sending, when the claim's lease ends; else NULL."""
+    """When to attempt next; while sending, when the claim's lease ends; else NULL: of a pending
+    one, that it waits for its turn in its sequence."""
+    sequence = models.BigIntegerField(_("sequence"), null=True, blank=True)
+    """One after the other: what is owed to one endpoint with the same sequence. NULL: in none."""
     claim = models.UUIDField(_("claim"), null=True, blank=True)
     """The token of the worker that is sending; a settle needs it."""
     trigger = models.CharField(
@@ -162,7 +169,7 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["state", "due_at"], name="webhook_delivery_due_idx"),
-            models.Index(fields=["endpoint", "state"], name="webhook_delivery_endpoint_idx"),
+            models.Index(fields=["endpoint", "state", "due_at"], name="webhook_delivery_lane_idx"),
             models.Index(fields=["created_at"], name="webhook_delivery_created_idx"),
         ]
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Self
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import keys
 from webhook_delivery.clock import Now
-from webhook_delivery.outcomes import patterns_matching
 from webhook_delivery.signing import key_of
 from webhook_delivery.validation import (
     validate_pattern,
+    validate_rate,
     validate_schedule,
     validate_timeout,
     validate_url,
@@ -23,11 +24,6 @@ from webhook_delivery.validation import (
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def on(self) -> Self:
         return self.filter(state=Endpoint.State.ON)
-
-    def subscribed_to(self, event_type: str, *, tenant: str = "") -> Self:
-        """Endpoints of the tenant, in any state, that subscribe to the event type or a pattern."""
-        fitting = Subscription.objects.filter(pattern__in=patterns_matching(event_type))
-        return self.filter(tenant=tenant, pk__in=fitting.values("endpoint"))
 
 
 class Endpoint(models.Model):
@@ -57,6 +53,25 @@ class Endpoint(models.Model):
         blank=True,
         validators=[validate_schedule],
         help_text=_("Seconds before each retry, as a list: [5, 60, 600]. Empty: the default."),
+    )
+    max_in_flight = models.PositiveSmallIntegerField(
+        _("requests at once"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("How many may be in flight together, from all workers. Empty: the default."),
+    )
+    rate_per_second = models.FloatField(
+        _("requests per second"),
+        null=True,
+        blank=True,
+        validators=[validate_rate],
+        help_text=_("At most so many a second, from all workers together. Empty: no limit."),
+    )
+    ordered = models.BooleanField(
+        _("in order"),
+        default=False,
+        help_text=_("One at a time, in the order of the events; one that fails holds up the rest."),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)

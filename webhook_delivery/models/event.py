@@ -22,10 +22,14 @@ def new_event_id() -> uuid.UUID:
     )
 
 
-def event_of(webhook_id: str) -> uuid.UUID | None:
+def webhook_id(event: uuid.UUID) -> str:
+    return f"{PREFIX}{event.hex}"
+
+
+def event_of(text: str) -> uuid.UUID | None:
     """Read an event's id out of a `webhook-id`, with or without its prefix."""
     try:
-        return uuid.UUID(webhook_id.removeprefix(PREFIX))
+        return uuid.UUID(text.removeprefix(PREFIX))
     except ValueError:
         return None
 
@@ -37,6 +41,8 @@ class Event(models.Model):
     event_type = models.CharField(_("event type"), max_length=200)
     tenant = models.CharField(_("tenant"), max_length=100, blank=True)
     idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True, blank=True)  # noqa: DJ001 - NULL is never equal, so it may repeat
+    key = models.CharField(_("ordering key"), max_length=200, blank=True)
+    """Events of one key reach each endpoint in order; empty: in no order."""
     content_type = models.CharField(_("content type"), max_length=100, default="application/json")
     body = models.BinaryField(_("body"))
     source = models.CharField(_("source object"), max_length=200, blank=True)
@@ -58,4 +64,4 @@ class Event(models.Model):
     @property
     def webhook_id(self) -> str:
         """The `webhook-id` every attempt carries."""
-        return f"{PREFIX}{self.pk.hex}"
+        return webhook_id(self.pk)

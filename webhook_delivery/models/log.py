@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.models.delivery import Delivery
 from webhook_delivery.outcomes import Verdict
+
+
+class Bytes(models.BinaryField):  # type: ignore[type-arg] # generic in the stubs only
+    """A binary column that PostgreSQL takes in bulk as one array, as it does all others."""
+
+    @property
+    def get_placeholder(self) -> Any:
+        """Deny the placeholder that BinaryField has for MySQL's sake: it would forbid arrays."""
+        raise AttributeError
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.BinaryField", args, kwargs
 
 
 class Attempt(models.Model):
@@ -20,7 +35,7 @@ class Attempt(models.Model):
     status = models.PositiveSmallIntegerField(_("status"), null=True)
     fault = models.CharField(_("fault"), max_length=20, blank=True)
     detail = models.CharField(_("detail"), max_length=200, blank=True)
-    excerpt = models.BinaryField(_("start of the answer"), blank=True)
+    excerpt = Bytes(_("start of the answer"), blank=True)
     verdict = models.CharField(
         _("verdict"), max_length=10, choices=[(verdict, verdict) for verdict in Verdict]
     )

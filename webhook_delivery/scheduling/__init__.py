@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 from collections.abc import Callable
@@ -58,8 +59,26 @@ def runs_inside_callers() -> bool:
 
 
 def _enqueue(broker: Broker | None) -> None:
-    options = {**task_options(), "broker": broker or get_broker(settings.CLUSTER)}
+    options = {**task_options(), "broker": broker or _broker()}
     async_task(DRAIN, q_options=options)
+
+
+def _broker() -> Broker:
+    """Redis' client connects anew for each broker, and keeps its connections over a fork."""
+    if uses_redis():
+        return _redis(settings.CLUSTER or Conf.CLUSTER_NAME, repr(Conf.REDIS))
+    return get_broker(settings.CLUSTER)
+
+
+@functools.lru_cache(maxsize=8)
+def _redis(cluster: str, server: str) -> Broker:
+    return get_broker(cluster)
+
+
+def uses_redis() -> bool:
+    """Whether nothing else is configured: then django-q2 takes Redis."""
+    others: tuple[Any, ...] = (Conf.BROKER_CLASS, Conf.IRON_MQ, Conf.SQS, Conf.ORM, Conf.MONGO)
+    return not any(others)
 
 
 def task_options() -> dict[str, Any]:

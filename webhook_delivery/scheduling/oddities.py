@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings as django_settings
 from django.core import mail
@@ -13,7 +13,7 @@ from django_q.conf import Conf
 
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Delivery
-from webhook_delivery.scheduling import orm_alias, task_options
+from webhook_delivery.scheduling import orm_alias, task_options, uses_redis
 
 CYCLES = (0.125, 0.25, 0.5, 1)
 """The guard subtracts its cycle from a whole number, and acts on exactly 0."""
@@ -49,7 +49,7 @@ def queue_alias() -> str | None:
 
 
 def _of_the_broker() -> Iterator[Oddity]:
-    if _uses_redis() and importlib.util.find_spec("redis") is None:
+    if uses_redis() and importlib.util.find_spec("redis") is None:
         yield Oddity(
             "W007",
             "Q_CLUSTER names no broker, so django-q2 uses Redis, whose client is not installed.",
@@ -130,11 +130,6 @@ def _of_workers() -> Iterator[Oddity]:
             "Q_CLUSTER['sync'] is on: whoever publishes waits for every receiver.",
             "Switch it off outside tests.",
         )
-
-
-def _uses_redis() -> bool:
-    others: tuple[Any, ...] = (Conf.BROKER_CLASS, Conf.IRON_MQ, Conf.SQS, Conf.ORM, Conf.MONGO)
-    return not any(others)
 
 
 def _testing() -> bool:

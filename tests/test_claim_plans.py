@@ -1,0 +1,134 @@
+"""What a claim reads, on a PostgreSQL that holds much: by index, and little of it."""
+
+import json
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.conftest import make_endpoint
+from tests.owing import block
+from webhook_delivery import lifecycle
+from webhook_delivery.lifecycle.looking import Look
+from webhook_delivery.models import Delivery, Endpoint, Event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+READ_AT_MOST = 5000
+"""Rows that one statement of a claim may read, those that it throws away included."""
+
+ENDPOINTS = """
+INSERT INTO webhook_delivery_endpoint (name, url, tenant, state, state_reason, ordered, created_at,
+  updated_at)
+SELECT 'many-' || n, 'https://receiver.example/', '', 'on', '', false, now(), now()
+FROM generate_series(1, %s) n
+"""
+OWED = """
+INSERT INTO webhook_delivery_delivery (event_id, endpoint_id, state, due_at, trigger,
+  attempts_made, attempts_forgiven, reason, created_at)
+SELECT e.id, %s, 'pending', now() - make_interval(secs => 7200.0 * row_number() OVER () / %s),
+  'schedule', 0, 0, '', now()
+FROM webhook_delivery_event e
+"""
+EVENTS = """
+INSERT INTO webhook_delivery_event (id, event_type, tenant, key, source, content_type, body,
+  created_at)
+SELECT gen_random_uuid(), 'order.paid', '', '', '', 'application/json', '{}', now()
+FROM generate_series(1, %s)
+"""
+BACKLOG = """
+INSERT INTO webhook_delivery_delivery (event_id, endpoint_id, state, due_at, trigger,
+  attempts_made, attempts_forgiven, reason, created_at)
+SELECT e.id, p.id, 'pending', now() - make_interval(secs => 3600), 'schedule', 0, 0, '', now()
+FROM webhook_delivery_endpoint p,
+  (SELECT id FROM webhook_delivery_event LIMIT %s) e WHERE p.name LIKE 'many-%%'
+"""
+
+
+def execute(sql: str, *values: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+def fill(rows: int, endpoints: int, *, each: int) -> Endpoint:
+    """Owe so many to one blocked endpoint, older and newer than what so many others are owed."""
+    dead = make_endpoint()
+    execute(EVENTS, rows)
+    execute(OWED, dead.pk, rows)
+    execute(ENDPOINTS, endpoints)
+    execute(BACKLOG, each)
+    block(dead, seconds=3600)
+    for table in (Event, Delivery, Endpoint):
+        execute(f"ANALYZE {table._meta.db_table}")
+    execute("ANALYZE webhook_delivery_lane")
+    return dead
+
+
+def executed(work) -> list[str]:
+    with CaptureQueriesContext(connection) as queries:
+        work()
+    verbs = ("SELECT", "UPDATE", "INSERT", "DELETE")
+    return [query["sql"] for query in queries if query["sql"].startswith(verbs)]
+
+
+def nodes(plan: dict):
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def explained(sql: str) -> dict:
+    """How the database did it, for those that only read; how it would, for those that write."""
+    options = "ANALYZE, FORMAT JSON" if sql.startswith("SELECT") else "FORMAT JSON"
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN ({options}) {sql.replace('%', '%%')}", ())
+        [[found]] = cursor.fetchall()
+    return (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+
+
+def read(node: dict) -> int:
+    """How many rows a node of a plan has read, of its table or index."""
+    removed = sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
+    return (node.get("Actual Rows", 0) + removed) * node.get("Actual Loops", 1)
+
+
+def faults(sql: str) -> list[str]:
+    """What is wrong with how a statement is executed; empty if nothing is."""
+    plan = explained(sql)
+    found = [
+        f"{node['Node Type']} of {node['Relation Name']}"
+        for node in nodes(plan)
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"].endswith("_delivery")
+    ]
+    scanned = sum(read(node) for node in nodes(plan) if "Scan" in node["Node Type"])
+    if scanned > READ_AT_MOST:
+        found.append(f"{scanned} rows read")
+    return [f"{each}: {sql[:3000]}" for each in found]
+
+
+def indexes(sql: str) -> set[str]:
+    return {node["Index Name"] for node in nodes(explained(sql)) if "Index Name" in node}
+
+
+def claims_read_little() -> None:
+    look = Look("default")
+    said = executed(lambda: [lifecycle.claim(128, using="default", look=look) for _ in range(4)])
+
+    assert [fault for sql in said for fault in faults(sql)] == []
+    used = set().union(*(indexes(sql) for sql in said))
+    assert {"webhook_delivery_due_idx", "webhook_delivery_lane_idx"} <= used
+    assert Delivery.objects.sending().exists()
+
+
+if connection.vendor == "postgresql":
+
+    def test_a_claim_reads_little_of_twenty_thousand_rows():
+        fill(20_000, 500, each=5)
+
+        claims_read_little()
+
+    @pytest.mark.nightly
+    def test_a_claim_reads_little_of_a_million_rows_of_ten_thousand_endpoints():
+        fill(1_000_000, 10_000, each=20)
+
+        claims_read_little()

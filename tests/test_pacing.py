@@ -1,0 +1,246 @@
+"""Rates, breakers and pauses, whatever the sequence of claims and answers."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook_delivery.outcomes import Fault, Outcome, fault_of
+from webhook_delivery.pacing import (
+    BURST_SECONDS,
+    OURS,
+    SILENT,
+    Breaker,
+    Traffic,
+    allowance,
+    answered,
+    failing,
+    paced,
+    stopping,
+)
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+BREAKER = Breaker(failures=10, seconds=5, longest=300)
+GOOD, BAD = Outcome(204), Outcome(503, Fault.SERVER_ERROR)
+BUSY = Outcome(429, Fault.CLIENT_ERROR, retry_after=60)
+FRESH = Traffic()
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def allowed(traffic: Traffic = FRESH, *, at: float = 0, **facts) -> int:
+    facts = {"in_flight": 0, "at_most": 100, "rate": None} | facts
+    return allowance(traffic, BREAKER, now=after(at), **facts)
+
+
+def heard(traffic: Traffic, *outcomes: Outcome, at: float = 0) -> Traffic:
+    return answered(traffic, BREAKER, outcomes, after(at))
+
+
+def blocked_for(traffic: Traffic) -> float:
+    return (traffic.blocked_until - NOW).total_seconds()
+
+
+def opened() -> Traffic:
+    return heard(Traffic(), *[BAD] * BREAKER.failures)
+
+
+# ── rates
+
+
+RATES = st.floats(1 / 3600, 200)
+GAPS = st.lists(
+    st.tuples(st.floats(0, 2) | st.floats(0, 0.05) | st.just(0.0), st.integers(1, 400)),
+    min_size=1,
+    max_size=80,
+)
+
+
+def begun(rate: float, gaps: list[tuple[float, int]]) -> list[tuple[datetime, int]]:
+    """When how many were claimed by who always takes what it may, up to what it wants."""
+    traffic, now, claims = Traffic(), NOW, []
+    for gap, wanted in gaps:
+        now += timedelta(seconds=gap)
+        facts = {"in_flight": 0, "at_most": 10_000, "rate": rate}
+        claimed = min(wanted, allowance(traffic, BREAKER, now=now, **facts))
+        traffic = paced(traffic, claimed, rate=rate, now=now)
+        claims.append((now, claimed))
+    return claims
+
+
+@given(RATES, GAPS)
+def test_no_second_sees_more_than_the_rate_and_its_burst(rate, gaps):
+    claims = begun(rate, gaps)
+
+    for first, _ in claims:
+        within = [n for at, n in claims if first <= at < first + timedelta(seconds=1)]
+        assert sum(within) <= rate * (1 + BURST_SECONDS) + 1
+
+
+@given(RATES, GAPS)
+def test_in_all_no_more_begin_than_the_rate_allows_since_the_first(rate, gaps):
+    claims = begun(rate, gaps)
+
+    seconds = (claims[-1][0] - claims[0][0]).total_seconds()
+    assert sum(n for _, n in claims) <= rate * (seconds + BURST_SECONDS) + 1 + 1e-3
+
+
+@given(RATES)
+def test_what_has_waited_long_may_burst_no_further_than_what_is_new(rate):
+    rested = Traffic(paced_until=after(-86_400))
+
+    assert allowed(rested, rate=rate) == allowed(rate=rate)
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.5, 1, 4, 100])
+def test_a_rate_is_reached_by_who_always_comes_in_time(rate):
+    traffic, count = Traffic(), 100
+    for _ in range(count):
+        waits = max(0.0, (traffic.paced_until or NOW).timestamp() - NOW.timestamp())
+        now = max(0.0, waits - BURST_SECONDS)
+        assert allowed(traffic, rate=rate, at=now + 1e-5)
+        traffic = paced(traffic, 1, rate=rate, now=after(now))
+
+    assert (traffic.paced_until - NOW).total_seconds() == pytest.approx(count / rate, rel=1e-3)
+
+
+# ── how many at once
+
+
+@given(st.integers(0, 300), st.integers(1, 300))
+def test_no_more_are_in_flight_than_may_be(in_flight, at_most):
+    assert allowed(in_flight=in_flight, at_most=at_most) == max(0, at_most - in_flight)
+
+
+@given(st.integers(1, 100), st.integers(0, 100))
+def test_after_failures_only_as_many_as_it_takes_to_open_the_breaker(failures, in_flight):
+    trusted = max(1, BREAKER.failures - failures)
+
+    expected = max(0, trusted - in_flight)
+    assert allowed(Traffic(failures=failures), in_flight=in_flight) == expected
+
+
+# ── the breaker
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=20))
+def test_the_breaker_opens_after_so_many_failures_in_a_row_and_not_before(batches):
+    traffic, failures = Traffic(), 0
+    for batch in batches:
+        traffic, failures = heard(traffic, *[BAD] * batch), failures + batch
+        assert traffic.blocked(NOW) == (failures >= BREAKER.failures)
+        if traffic.blocked(NOW):
+            return
+
+
+def test_any_success_among_them_begins_the_count_anew():
+    traffic = heard(Traffic(failures=9), BAD, GOOD, BAD)
+
+    assert traffic == Traffic()
+
+
+def test_its_pauses_double_up_to_the_longest():
+    traffic, pauses = opened(), []
+    for _ in range(8):
+        pauses.append(blocked_for(traffic))
+        assert not allowed(traffic, at=pauses[-1] - 0.001)
+        traffic = replace(traffic, blocked_until=NOW)
+        assert allowed(traffic) == 1
+        traffic = heard(traffic, BAD)
+
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_it_never_opens_for_longer_however_often_it_did():
+    traffic = heard(Traffic(failures=99, openings=1_000_000), BAD)
+
+    assert blocked_for(traffic) == BREAKER.longest
+
+
+def test_one_success_of_a_probe_closes_it():
+    traffic = heard(replace(opened(), blocked_until=NOW), GOOD)
+
+    assert traffic == Traffic()
+    assert allowed(traffic) == 100
+
+
+@pytest.mark.parametrize("late", [[BAD] * 50, [GOOD], [GOOD, BAD]], ids=["bad", "good", "mixed"])
+def test_late_flights_of_before_the_opening_change_nothing(late):
+    assert heard(opened(), *late, at=1) == opened()
+
+
+@pytest.mark.parametrize("fault", sorted(OURS))
+def test_what_nobody_was_asked_says_nothing_of_the_receiver(fault):
+    for traffic in (Traffic(), Traffic(failures=9), opened()):
+        assert heard(traffic, *[Outcome(fault=fault)] * 20) == traffic
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 404, 408, 410, 425])
+def test_an_answer_shows_that_the_receiver_is_there(status):
+    outcome = Outcome(status, fault_of(status))
+
+    assert not failing(outcome)
+    assert heard(Traffic(failures=9), outcome) == Traffic()
+
+
+@pytest.mark.parametrize("fault", sorted(SILENT))
+def test_silence_is_a_failure(fault):
+    assert failing(Outcome(fault=fault))
+    assert heard(Traffic(), Outcome(fault=fault)).failures == 1
+
+
+@pytest.mark.parametrize("fault", sorted(set(Fault) - SILENT - OURS))
+def test_every_other_fault_is_an_answer(fault):
+    assert not failing(Outcome(400, fault))
+
+
+# ── pauses that receivers ask for
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("asked", "given"), [(1, 1), (299.5, 299.5), (300, 300), (10**17, 300)])
+def test_a_busy_receiver_gets_its_pause_up_to_the_longest(status, asked, given):
+    outcome = Outcome(status, fault_of(status), retry_after=asked)
+
+    traffic = heard(Traffic(), outcome)
+
+    assert stopping(outcome)
+    assert blocked_for(traffic) == given
+    assert traffic.openings == 0
+    assert not allowed(traffic, at=given - 0.001)
+    assert allowed(traffic, at=given)
+
+
+@pytest.mark.parametrize("status", [200, 400, 408, 500, 502])
+def test_other_answers_that_ask_for_a_pause_ask_it_for_one_delivery(status):
+    outcome = Outcome(status, fault_of(status), retry_after=60)
+
+    assert not stopping(outcome)
+    assert not heard(Traffic(), outcome).blocked(NOW)
+
+
+def test_the_longest_pause_of_all_counts():
+    short = Outcome(503, Fault.SERVER_ERROR, retry_after=1)
+
+    assert blocked_for(heard(Traffic(), short, BUSY, short)) == 60
+    assert blocked_for(heard(heard(Traffic(), BUSY), short, at=1)) == 60
+
+
+def test_a_pause_that_was_asked_for_is_not_cut_by_who_was_on_the_way():
+    asked = heard(Traffic(), BUSY)
+
+    assert blocked_for(heard(asked, GOOD, BAD, at=1)) == 60
+    assert blocked_for(heard(asked, GOOD, at=1)) == 60
+
+
+def test_a_pause_that_is_asked_for_together_with_a_success_is_kept():
+    assert blocked_for(heard(Traffic(), GOOD, BUSY)) == 60
+
+
+def test_what_is_gone_stops_everything():
+    assert stopping(Outcome(410, Fault.GONE))
+    assert not stopping(BAD)

@@ -1,0 +1,81 @@
+"""What a drain holds, and how much more it takes on of each endpoint: as much as comes back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from webhook_delivery.claims import Claim, Finding
+from webhook_delivery.pacing import failing
+
+FIRST = 4
+"""What an endpoint gets that has not answered yet: so much can hang before it is noticed."""
+GROWTH = 2
+LARGEST = 1024
+
+
+class Holdings:
+    """
+    Claims from when they are made until they are settled, or lost.
+
+    An endpoint's window grows with each answer and is halved by each failure, as TCP's does
+    (RFC 5681).
+    """
+
+    def __init__(self) -> None:
+        self._claims: dict[int, Claim] = {}
+        self._windows: dict[int, int] = {}
+        self._by_endpoint: Counter[int] = Counter()
+        self._answering: set[int] = set()
+        self._stopping: dict[int, int] = {}
+        """Endpoints that asked for no more, by the delivery that they were asked about."""
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def room(self, endpoint: int) -> int:
+        """How many more of the endpoint's deliveries may be taken on."""
+        if self.stopped(endpoint):
+            return 0
+        return max(0, self._window(endpoint) - self._by_endpoint[endpoint])
+
+    def stop(self, claim: Claim) -> None:
+        """Its receiver asked for no more: take on nothing until that is settled. For any thread."""
+        self._stopping[claim.delivery_id] = claim.endpoint_id
+
+    def stopped(self, endpoint: int) -> bool:
+        return endpoint in tuple(self._stopping.values())
+
+    def room_if_it_answers(self, endpoint: int) -> int:
+        """The same, but none for an endpoint that has not answered, or not the last time."""
+        return self.room(endpoint) if endpoint in self._answering else 0
+
+    def take(self, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            self._claims[claim.delivery_id] = claim
+            self._by_endpoint[claim.endpoint_id] += 1
+
+    def drop(self, claims: Iterable[Claim]) -> None:
+        """Hold these no longer; unless the delivery was claimed anew: that claim goes on."""
+        for claim in claims:
+            self._stopping.pop(claim.delivery_id, None)
+            if self._claims.get(claim.delivery_id) is claim:
+                del self._claims[claim.delivery_id]
+                self._by_endpoint[claim.endpoint_id] -= 1
+
+    def drop_ended(self) -> None:
+        """A claim whose lease has ended is somebody else's now."""
+        self.drop([claim for claim in self._claims.values() if claim.ended()])
+
+    def learn(self, finding: Finding) -> None:
+        endpoint = finding.claim.endpoint_id
+        window = self._window(endpoint)
+        if failing(finding.outcome):
+            self._windows[endpoint] = max(1, window // 2)
+            self._answering.discard(endpoint)
+        else:
+            self._windows[endpoint] = min(LARGEST, window + GROWTH)
+            self._answering.add(endpoint)
+
+    def _window(self, endpoint: int) -> int:
+        return self._windows.get(endpoint, FIRST)

@@ -1,0 +1,77 @@
+"""The lanes of endpoints: locked while something is claimed, told what was found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import asdict
+from datetime import datetime
+
+from webhook_delivery.claims import Settled
+from webhook_delivery.conf import settings
+from webhook_delivery.locking import can_skip
+from webhook_delivery.models import Endpoint, Lane
+from webhook_delivery.pacing import Breaker, Traffic, answered, failing
+
+
+def breaker() -> Breaker:
+    return Breaker(
+        failures=settings.BREAKER_FAILURES,
+        seconds=settings.BREAKER_SECONDS,
+        longest=settings.BREAKER_MAX_SECONDS,
+    )
+
+
+def lock(endpoints: Collection[int], *, using: str, wait: bool) -> dict[int, Traffic]:
+    """
+    Keep others from claiming for these endpoints until the transaction ends.
+
+    Returns their traffic; without `wait`, only of those that nobody else has locked.
+    """
+    lanes = _lock(endpoints, using, wait)
+    if len(lanes) < len(endpoints) and (new := _lay(set(endpoints) - set(lanes), using)):
+        lanes |= _lock(new, using, wait=True)
+    return lanes
+
+
+def remember(endpoint: int, traffic: Traffic, *, using: str) -> None:
+    Lane.objects.using(using).filter(pk=endpoint).update(**asdict(traffic))
+
+
+def hear(settled: Iterable[Settled], *, now: datetime, using: str) -> None:
+    """
+    Remember what the answers say about each endpoint; most often, nothing new.
+
+    Where order was asked for, the lane is locked in any case, and in the same statement: who locks
+    one after the other may meet who locks them the other way.
+    """
+    told = defaultdict(list)
+    for each in settled:
+        told[each.finding.claim.endpoint_id].append(each)
+    news = {pk: [s.finding.outcome for s in heard] for pk, heard in told.items() if _new(heard)}
+    ordered = {pk for pk, heard in told.items() if any(s.finding.claim.in_order for s in heard)}
+    if not (needed := {*news, *ordered}):
+        return
+    for pk, traffic in _lock(needed, using, wait=True).items():
+        after = answered(traffic, breaker(), news.get(pk, ()), now)
+        if after != traffic:
+            remember(pk, after, using=using)
+
+
+def _new(heard: list[Settled]) -> bool:
+    """Whether something failed, or was sent to see whether it would fail again."""
+    return any(s.finding.claim.doubted or failing(s.finding.outcome) for s in heard)
+
+
+def _lock(endpoints: Collection[int], using: str, wait: bool) -> dict[int, Traffic]:
+    lanes = Lane.objects.using(using).filter(pk__in=endpoints).order_by("pk")
+    rows = lanes.select_for_update(skip_locked=not wait and can_skip(using))
+    return {lane.pk: lane.traffic for lane in rows}
+
+
+def _lay(endpoints: Collection[int], using: str) -> list[int]:
+    """Write the lanes that are lacking: one for each endpoint, once."""
+    lacking = Endpoint.objects.using(using).filter(pk__in=endpoints, lane=None)
+    new = list(lacking.values_list("pk", flat=True))
+    Lane.objects.using(using).bulk_create([Lane(pk=pk) for pk in new], ignore_conflicts=True)
+    return new

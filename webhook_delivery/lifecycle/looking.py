@@ -1,0 +1,110 @@
+"""Finds what is due, for whom, at a cost that does not grow with what is owed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import OuterRef, Q, Subquery
+
+from webhook_delivery.clock import Now
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Event, Lane
+from webhook_delivery.pacing import BURST_SECONDS
+from webhook_delivery.sharing import Due
+
+VIEW = 200
+"""How many rows one look sees from each end of the line."""
+MANY = 64
+"""So many endpoints are not all locked to find out which of them are blocked."""
+TURN = 500
+"""How many endpoints are asked at once whether anything is due to them."""
+TURN_SECONDS = 0.25
+"""How often they are asked, as long as what is seen at the ends is enough to do."""
+
+
+@dataclass
+class Look:
+    """
+    What one drain sees of what is due.
+
+    If that cannot be seen at once, then some: what is due longest, what fell due last, and the
+    first of each of some endpoints, which are others the next time. So, however many rows are
+    owed to endpoints that may not be sent anything now, they hide nobody else's for long.
+    """
+
+    using: str
+    event: Event | None = None
+    """If given, only its deliveries are looked for."""
+    turned_to: int = 0
+    turned: float = 0.0
+    in_vain: bool = True
+    whole: bool = False
+    """Whether this round of turns began with the first endpoint, and has been in vain so far."""
+    complete: bool = True
+    """Whether all that is due has been seen, or every endpoint has had its turn in vain."""
+
+    def due(self, places: int) -> list[Due]:
+        """What is due to endpoints that are not blocked; for so many places."""
+        rows = self._rows()
+        oldest = _seen(rows, "due_at")
+        if len(oldest) < VIEW or self.event:
+            self.turned_to, self.complete = 0, True
+            return self._unblocked(oldest, places)
+        turn = self._turn_is_due()
+        firsts = self._firsts() if turn else []
+        self.complete = turn and self.whole and self.turned_to == 0
+        seen = {due.pk: due for due in (*oldest, *firsts, *_seen(rows, "-due_at"))}
+        return self._unblocked(list(seen.values()), places)
+
+    def again(self, endpoints: Iterable[int]) -> list[Due]:
+        """What has been due longest to each of these; of each as much as one look sees."""
+        rows = self._rows()
+        return [due for pk in endpoints for due in _seen(rows.filter(endpoint=pk), "due_at")]
+
+    def led_to(self, claims: Sequence[object], *, parked: bool) -> None:
+        """
+        Remember whether the look was in vain: then the next one goes on with the turns.
+
+        parked: whether some were made to wait for their turn; there may be others behind them.
+        """
+        self.in_vain = not claims
+        self.complete = self.complete and not parked
+        self.whole = self.whole and self.in_vain
+
+    def _rows(self) -> DeliveryQuerySet:
+        rows = Delivery.objects.using(self.using).fallen_due()
+        return rows.filter(event=self.event) if self.event else rows
+
+    def _turn_is_due(self) -> bool:
+        """At once, if the last look was in vain; else now and then."""
+        return self.in_vain or time.monotonic() >= self.turned + TURN_SECONDS
+
+    def _unblocked(self, seen: list[Due], places: int) -> list[Due]:
+        """Without those of endpoints that may be sent nothing now, if not all can be locked."""
+        if len({due.endpoint for due in seen}) <= min(places, MANY):
+            return seen
+        ahead = Now() + timedelta(seconds=BURST_SECONDS)
+        blocked = Q(blocked_until__gt=Now()) | Q(paced_until__gt=ahead)
+        lanes = Lane.objects.using(self.using).filter(blocked)
+        closed = set(lanes.values_list("pk", flat=True))
+        return [due for due in seen if due.endpoint not in closed]
+
+    def _firsts(self) -> list[Due]:
+        """The first that is due to each of the endpoints whose turn it is."""
+        first = Delivery.objects.fallen_due().filter(endpoint=OuterRef("pk")).order_by("due_at")
+        self.turned = time.monotonic()
+        self.whole = self.whole or self.turned_to == 0
+        asked = Endpoint.objects.using(self.using).on().filter(pk__gt=self.turned_to)
+        found = asked.annotate(first=Subquery(first.values("pk")[:1])).order_by("pk")
+        turn = list(found.values_list("pk", "first")[:TURN])
+        self.turned_to = turn[-1][0] if len(turn) == TURN else 0
+        firsts = [first for _, first in turn if first]
+        rows = Delivery.objects.using(self.using).filter(pk__in=firsts)
+        return _seen(rows, "due_at", TURN) if firsts else []
+
+
+def _seen(rows: DeliveryQuerySet, order: str, most: int = VIEW) -> list[Due]:
+    columns = rows.order_by(order).values_list("pk", "endpoint_id", "attempts_made", "sequence")
+    return [Due(pk, to, not made, sequence) for pk, to, made, sequence in columns[:most]]

@@ -1,0 +1,38 @@
+"""What drains must agree on about an endpoint: its failures in a row, its pauses, its pace."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery.models.endpoint import Endpoint
+from webhook_delivery.pacing import Traffic
+
+
+class Lane(models.Model):
+    """
+    The way to one endpoint. Whoever claims for the endpoint locks its lane first.
+
+    A table of its own, because publishing locks endpoints: their foreign keys do.
+    """
+
+    endpoint = models.OneToOneField(
+        Endpoint, models.CASCADE, primary_key=True, related_name="lane", verbose_name=_("endpoint")
+    )
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    openings = models.PositiveIntegerField(_("openings of the breaker in a row"), default=0)
+    blocked_until = models.DateTimeField(_("blocked until"), null=True, blank=True, db_index=True)
+    """Nothing is claimed before: the breaker is open, or the receiver asked for a pause."""
+    paced_until = models.DateTimeField(_("paced until"), null=True, blank=True, db_index=True)
+    """Up to when the requests begun have used up what the rate allows."""
+
+    class Meta:
+        verbose_name = _("lane")
+        verbose_name_plural = _("lanes")
+
+    def __str__(self) -> str:
+        return f"lane {self.pk}"
+
+    @property
+    def traffic(self) -> Traffic:
+        return Traffic(self.failures, self.openings, self.blocked_until, self.paced_until)

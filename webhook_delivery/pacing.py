@@ -1,0 +1,148 @@
+"""How much may be claimed for an endpoint now, and what its answers change about that (pure)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from webhook_delivery.outcomes import Fault, Outcome
+
+BURST_SECONDS = 0.25
+"""How far a rate may run ahead: a second sees at most a quarter more than the rate, and one."""
+SILENT = frozenset(
+    {
+        Fault.SERVER_ERROR,
+        Fault.TIMEOUT,
+        Fault.DNS,
+        Fault.REFUSED,
+        Fault.RESET,
+        Fault.TLS,
+        Fault.PROTOCOL,
+    }
+)
+"""Faults of a receiver that is not there, or not well."""
+BUSY = frozenset({429, 503})
+"""Answers whose `Retry-After` speaks for all requests, not for one (RFC 9110 §15.6.4, RFC 6585)."""
+OURS = frozenset({Fault.CONFIG, Fault.SECRET, Fault.BLOCKED, Fault.EXHAUSTED, Fault.WORKER_LOST})
+"""Faults that say nothing about the receiver: nobody asked it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """After so many failures in a row nothing is sent for a while, then one probe."""
+
+    failures: int
+    seconds: float
+    """How long, the first time; each failed probe doubles it."""
+    longest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What is remembered of an endpoint's traffic."""
+
+    failures: int = 0
+    """In a row."""
+    openings: int = 0
+    """How often in a row the breaker has opened."""
+    blocked_until: datetime | None = None
+    paced_until: datetime | None = None
+
+    def blocked(self, now: datetime) -> bool:
+        return self.blocked_until is not None and now < self.blocked_until
+
+
+def allowance(
+    traffic: Traffic,
+    breaker: Breaker,
+    *,
+    in_flight: int,
+    at_most: int,
+    rate: float | None,
+    now: datetime,
+) -> int:
+    """
+    How many more may be claimed: none while blocked, one as a probe, else what is allowed.
+
+    in_flight: how many are claimed already, by all drains.
+    at_most: how many may be.
+    rate: how many a second may begin; None: any number.
+    """
+    if traffic.blocked(now):
+        return 0
+    places = min(at_most, _trusted_with(traffic, breaker)) - in_flight
+    return max(0, min(places, _tokens(traffic, rate, now)))
+
+
+def paced(traffic: Traffic, claimed: int, *, rate: float, now: datetime) -> Traffic:
+    """Count requests that begin now against the rate (the generic cell rate algorithm)."""
+    start = max(traffic.paced_until or now, now)
+    return replace(traffic, paced_until=start + timedelta(seconds=claimed / rate))
+
+
+def answered(
+    traffic: Traffic, breaker: Breaker, outcomes: Iterable[Outcome], now: datetime
+) -> Traffic:
+    """
+    What is remembered after these outcomes, which came about together.
+
+    While it is blocked they are of requests that began before: they neither open nor close it.
+    """
+    outcomes = [outcome for outcome in outcomes if outcome.fault not in OURS]
+    failed = sum(1 for outcome in outcomes if failing(outcome))
+    if failed < len(outcomes) and not traffic.blocked(now):
+        traffic = replace(traffic, failures=0, openings=0, blocked_until=None)
+    elif failed and not traffic.blocked(now):
+        traffic = _failed(traffic, breaker, failed, now)
+    return _asked_to_wait(traffic, breaker, outcomes, now)
+
+
+def failing(outcome: Outcome) -> bool:
+    """Whether the receiver is not there or not well; a 400 shows that it is."""
+    return outcome.fault in SILENT or outcome.status in BUSY
+
+
+def stopping(outcome: Outcome) -> bool:
+    """Whether the receiver asks that nothing more come, for a while or for ever."""
+    return outcome.fault is Fault.GONE or bool(outcome.status in BUSY and outcome.retry_after)
+
+
+def _trusted_with(traffic: Traffic, breaker: Breaker) -> int:
+    """After failures only as many as it takes to open the breaker, or to close it again."""
+    if not traffic.failures:
+        return 1_000_000
+    return max(1, breaker.failures - traffic.failures)
+
+
+def _tokens(traffic: Traffic, rate: float | None, now: datetime) -> int:
+    if not rate:
+        return 1_000_000
+    ahead = (traffic.paced_until or now) - now
+    spare = BURST_SECONDS - max(0.0, ahead.total_seconds())
+    return 0 if spare < 0 else math.floor(spare * rate) + 1
+
+
+def _failed(traffic: Traffic, breaker: Breaker, failed: int, now: datetime) -> Traffic:
+    failures = traffic.failures + failed
+    if failures < breaker.failures:
+        return replace(traffic, failures=failures)
+    seconds = min(breaker.longest, breaker.seconds * 2.0 ** min(traffic.openings, 32))
+    return replace(
+        traffic,
+        failures=failures,
+        openings=traffic.openings + 1,
+        blocked_until=now + timedelta(seconds=seconds),
+    )
+
+
+def _asked_to_wait(
+    traffic: Traffic, breaker: Breaker, outcomes: Iterable[Outcome], now: datetime
+) -> Traffic:
+    """A receiver that asks for a pause gets it, no longer than the breaker's longest."""
+    asked = [o.retry_after for o in outcomes if o.status in BUSY and o.retry_after]
+    if not asked:
+        return traffic
+    until = now + timedelta(seconds=min(max(asked), breaker.longest))
+    return replace(traffic, blocked_until=max(until, traffic.blocked_until or until))

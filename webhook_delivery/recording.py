@@ -1,0 +1,56 @@
+"""Records what attempts found, and what follows from it for their endpoints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from django.db import DatabaseError, InterfaceError
+
+from webhook_delivery import endpoints, lifecycle
+from webhook_delivery.claims import Claim, Finding, Settled
+from webhook_delivery.locking import insist
+from webhook_delivery.outcomes import Fault
+
+logger = logging.getLogger(__name__)
+
+
+def record(findings: Sequence[Finding], *, using: str) -> list[Settled]:
+    """
+    Settle; whoever said 410 Gone is switched off in the same transaction, or asked again.
+
+    Raises the database's error if it is away: then nothing is recorded.
+    """
+    if not _gone(findings):
+        return lifecycle.settle(findings, using=using)
+    return insist(partial(_settle_and_mark, findings, using), using=using)
+
+
+def hold_what_is_owed(settled: Sequence[Settled], *, using: str) -> None:
+    """To those that are gone. Apart from settling, which must not wait for so many rows."""
+    gone = _gone(each.finding for each in settled)
+    try:
+        for endpoint in gone:
+            endpoints.hold_owed(endpoint, using=using)
+    except (DatabaseError, InterfaceError):
+        logger.exception("What is owed to %s is not held yet; the next sweep does it", gone)
+
+
+def give_back(claims: Sequence[Claim], *, using: str) -> None:
+    """Give up what was not begun; if the database is away, the leases end by themselves."""
+    try:
+        lifecycle.give_back(claims, using=using)
+    except (DatabaseError, InterfaceError):
+        logger.exception("%s claims could not be given back; their leases will end", len(claims))
+
+
+def _settle_and_mark(findings: Sequence[Finding], using: str) -> list[Settled]:
+    settled = lifecycle.settle(findings, using=using)
+    for gone in _gone(each.finding for each in settled):
+        endpoints.mark_off(gone, reason="410 Gone", using=using)
+    return settled
+
+
+def _gone(findings: Iterable[Finding]) -> set[int]:
+    return {found.claim.endpoint_id for found in findings if found.outcome.fault is Fault.GONE}

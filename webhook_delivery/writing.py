@@ -1,0 +1,133 @@
+"""Writes events and what is owed of them, inside a transaction, a constant number of statements."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from operator import or_
+
+from django.db import IntegrityError
+from django.db.models import Q, QuerySet
+
+from webhook_delivery import doorbell, lifecycle
+from webhook_delivery.composing import InvalidEvent
+from webhook_delivery.hearing import Kind, Subscriber, heard, values_of
+from webhook_delivery.lifecycle import Owed, sequence_of
+from webhook_delivery.models import Event
+
+CHUNK = 900
+"""How many events are written at once, and how many values one query asks for: SQLite before 3.32
+takes 999."""
+CHUNK_BYTES = 4 * 1024 * 1024
+"""How many bytes of bodies, which escaping may double: MariaDB takes 16 MiB in one packet."""
+PAIRS = 200
+"""How many idempotency keys are looked up at once, each with its tenant."""
+
+
+def write(
+    events: Sequence[Event], *, using: str, first: list[Subscriber] | None = None
+) -> Sequence[Event]:
+    """
+    Insert the events and their deliveries, and ring if anything is due. At most a chunk of them.
+
+    Returns those written: others have an idempotency key that was used before. `first` is the
+    first page of those who hear them, if it was read before.
+    """
+    written = _insert(events, using)
+    owed = _owed(written, using, first) if written else ()
+    if lifecycle.owe(owed, using=using):
+        doorbell.ring_on_commit(using=using)
+    return written
+
+
+def chunks(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Take as many of the events at a time as one statement bears."""
+    chunk = _Chunk()
+    for event in events:
+        if not chunk.takes(event):
+            yield chunk.events
+            chunk = _Chunk()
+        chunk.add(event)
+    if chunk.events:
+        yield chunk.events
+
+
+class _Chunk:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.bytes = 0
+        self.values: set[object] = set()
+
+    def takes(self, event: Event) -> bool:
+        return not self.events or (
+            len(self.events) < CHUNK
+            and self.bytes + len(event.body) <= CHUNK_BYTES
+            and len(self.values) + len(values_of(kind_of(event)) - self.values) <= CHUNK
+        )
+
+    def add(self, event: Event) -> None:
+        self.events.append(event)
+        self.bytes += len(event.body)
+        self.values |= values_of(kind_of(event))
+
+
+def kind_of(event: Event) -> Kind:
+    return Kind(event.tenant, event.event_type)
+
+
+def published_as(events: Iterable[Event], *, using: str) -> QuerySet[Event]:
+    """The events that were published under the keys of these."""
+    keys = (Q(tenant=event.tenant, idempotency_key=event.idempotency_key) for event in events)
+    return Event.objects.using(using).filter(reduce(or_, keys))
+
+
+def require_same(event: Event, published: Event | None) -> Event:
+    """
+    Return what was published before under the event's key.
+
+    Raise InvalidEvent if the key was used for another type: it would swallow what happened;
+    IntegrityError if nothing can be found under the key that the database says is used.
+    """
+    if published is None:
+        raise IntegrityError(f"{event.event_type!r} is neither written nor to be found.")
+    if published.event_type != event.event_type:
+        raise InvalidEvent(
+            f"{event.event_type!r}: the idempotency key {event.idempotency_key!r} "
+            f"was used for {published.event_type!r}."
+        )
+    return published
+
+
+def require_all_same(events: Sequence[Event], *, using: str) -> None:
+    """Raise as `require_same` does for the first of many; a constant number of statements."""
+    for start in range(0, len(events), PAIRS):
+        some = events[start : start + PAIRS]
+        found = published_as(some, using=using).defer("body")
+        published = {(one.tenant, one.idempotency_key): one for one in found}
+        for event in some:
+            require_same(event, published.get((event.tenant, event.idempotency_key)))
+
+
+def _insert(events: Sequence[Event], using: str) -> Sequence[Event]:
+    """Insert what is new. Between two that write one key at once, the unique constraint decides."""
+    rows = Event.objects.using(using)
+    keyed = any(event.idempotency_key is not None for event in events)
+    rows.bulk_create(events, ignore_conflicts=keyed)
+    if not keyed:
+        return events
+    written = set(rows.filter(pk__in=[event.pk for event in events]).values_list("pk", flat=True))
+    return [event for event in events if event.pk in written]
+
+
+def _owed(events: Sequence[Event], using: str, first: list[Subscriber] | None) -> Iterator[Owed]:
+    by_kind: dict[Kind, list[Event]] = defaultdict(list)
+    for event in events:
+        by_kind[kind_of(event)].append(event)
+    for subscriber, kinds in heard(by_kind, using=using, first=first):
+        for kind in kinds:
+            for event in by_kind[kind]:
+                sequence = sequence_of(subscriber.ordered, event.key)
+                yield Owed(
+                    event.pk, subscriber.endpoint, subscriber.state, subscriber.moment, sequence
+                )
