@@ -34,8 +34,9 @@ format: $(VENV)/.ready ## Mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench:
-	@echo "bench: not yet; the benchmarks come with the engine's work on speed."
+bench: $(VENV)/.ready ## Measure side by side (ONLY=drain,tls: some; QUICK=1: one short run of each; RUNS=9)
+	@benchmarks/set-up
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(RUNS),--runs $(RUNS))
 
 clean: ## Remove what was set up
 	rm -rf $(VENV) .node .build dist *.egg-info .coverage*

@@ -1,0 +1,5 @@
+"""
+Holds what the peers' run.py scripts share; it runs in their environments: psycopg and Django only.
+
+Read: databases → processes → load → scripts.
+"""
