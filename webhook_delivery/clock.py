@@ -8,7 +8,14 @@ from django.db.models import functions
 
 
 class Now(functions.Now):
-    """Django's `Now()`, except that MySQL's would be in the time zone of its session."""
+    """
+    Django's `Now()`, except that MySQL's would be in the time zone of its session, and SQLite's
+    before a moment of the same millisecond: it compares texts, and writes more digits of those.
+    """
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        now = "(STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', 'NOW') || '000')"
+        return self.as_sql(compiler, connection, template=now)
 
     def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
