@@ -85,7 +85,15 @@ def claim_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 REDIS_URL = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379")
 
 
-@pytest.fixture(params=["orm", "redis"])
+SELDOM = {"postgresql": "orm", "mysql": "redis"}.get(connection.vendor)
+"""The broker that is tested with this database nightly only."""
+BROKERS = [
+    pytest.param(broker, marks=[pytest.mark.nightly] if broker == SELDOM else [])
+    for broker in ("orm", "redis")
+]
+
+
+@pytest.fixture(params=BROKERS)
 def broker(request: pytest.FixtureRequest) -> str:
     """Each of the brokers that clusters are tested with."""
     if request.param == "redis":

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
@@ -21,7 +22,9 @@ from webhook_delivery.admin.hints import HINTS, LABELS, VERDICTS
 from webhook_delivery.models import ConsoleAction, DeadLetter, Delivery, Endpoint, Event, Secret
 from webhook_delivery.outcomes import Fault, Verdict
 
-pytestmark = pytest.mark.django_db(transaction=True)
+NIGHTLY_ON_MARIADB = [pytest.mark.nightly] if connection.vendor == "mysql" else []
+
+pytestmark = [pytest.mark.django_db(transaction=True), *NIGHTLY_ON_MARIADB]
 
 LISTS = ["delivery", "deadletter", "event", "endpoint", "consoleaction"]
 VIEWS = [f"view_{name}" for name in ("delivery", "event", "endpoint", "consoleaction")]

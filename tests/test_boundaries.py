@@ -79,13 +79,16 @@ WORKS = {
 }
 
 
-ALWAYS = {"saves_an_order_and_publishes", "claims_and_settles", "drains"}
+ALWAYS = {"saves_an_order_and_publishes", "drains"}
 
 
 def seldom(work: str) -> list[pytest.MarkDecorator]:
     """On the servers, the shorter works are broken off nightly: the longer ones contain them."""
     always = connection.vendor == "sqlite" or work in ALWAYS
     return [] if always else [pytest.mark.nightly]
+
+
+TIERED = [pytest.param(work, marks=seldom(work)) for work in WORKS]
 
 
 def prepare(work: str) -> None:
@@ -154,7 +157,7 @@ def clear(receiver) -> None:
 
 
 @pytest.mark.parametrize("fault", ["loses_the_connection", "is_told_to_exit", "loses_power"])
-@pytest.mark.parametrize("work", [pytest.param(work, marks=seldom(work)) for work in WORKS])
+@pytest.mark.parametrize("work", TIERED)
 def test_what_breaks_off_at_any_boundary_is_all_or_nothing(shop, work, fault):
     for at in count():
         prepare(work)
@@ -191,7 +194,7 @@ def killed_again_and_again(work: str) -> Iterator[Callable[[int], bool]]:
         process.stdin.close()
 
 
-@pytest.mark.parametrize("work", WORKS)
+@pytest.mark.parametrize("work", TIERED)
 def test_who_is_killed_at_any_boundary_leaves_all_or_nothing(shop, work):
     with killed_again_and_again(work) as killed:
         for at in count():

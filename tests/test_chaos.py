@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.everywhere_once, pytest.mark.django_db(transaction=Tru
 own_postgres, own_redis = servers.own_postgres, servers.own_redis
 
 LONG = os.environ.get("CHAOS_SECONDS", "120")
-SECONDS = ["16", pytest.param(LONG, marks=pytest.mark.nightly)]
+SECONDS = ["10", pytest.param(LONG, marks=pytest.mark.nightly)]
 
 
 @pytest.mark.parametrize("seconds", SECONDS)

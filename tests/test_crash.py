@@ -23,7 +23,7 @@ LONG = os.environ.get("CHAOS_SECONDS", "120")
 def test_clusters_that_are_broken_at_random_keep_every_promise(broker):
     faults = ",".join(PROCESS_FAULTS)
 
-    processes.chaos("--seconds", "20", "--faults", faults, broker=broker)
+    processes.chaos("--seconds", "12", "--faults", faults, broker=broker)
 
 
 @pytest.mark.nightly

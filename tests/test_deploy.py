@@ -7,5 +7,6 @@ from tests.processes import chaos
 pytestmark = [pytest.mark.everywhere_once, pytest.mark.django_db(transaction=True)]
 
 
-def test_a_deploy_every_five_seconds_for_a_minute_loses_nothing():
-    chaos("--seconds", "60", "--faults", "term", "--every", "5", "--clusters", "1")
+@pytest.mark.parametrize("seconds", ["20", pytest.param("60", marks=pytest.mark.nightly)])
+def test_a_deploy_every_five_seconds_loses_nothing(seconds):
+    chaos("--seconds", seconds, "--faults", "term", "--every", "5", "--clusters", "1")

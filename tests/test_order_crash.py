@@ -22,8 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 DB = "default"
 ROUNDS = int(os.environ.get("CHAOS_SECONDS", "120")) // 12
-SERVER_ONCE = [] if connection.vendor == "sqlite" else [pytest.mark.nightly]
-"""On the servers `drains` is broken off always, and contains the others."""
+NIGHTLY_ON_SERVERS = [] if connection.vendor == "sqlite" else [pytest.mark.nightly]
 
 
 @pytest.fixture
@@ -57,13 +56,14 @@ def check_and_finish(receiver, ordered: Endpoint, broken: str) -> None:
     clear(receiver)
 
 
-CRASHES = ["claims", "claims_and_settles", "rescues", "drains"]
+PARTS = [
+    pytest.param(part, marks=pytest.mark.nightly)
+    for part in ("claims", "claims_and_settles", "rescues")
+]
+"""`drains` contains them."""
 
 
-@pytest.mark.parametrize(
-    "work",
-    [pytest.param(work, marks=SERVER_ONCE) for work in CRASHES],
-)
+@pytest.mark.parametrize("work", [*PARTS, pytest.param("drains", marks=NIGHTLY_ON_SERVERS)])
 def test_what_loses_power_at_any_boundary_leaves_nobody_waiting_for_nobody(receiver, ordered, work):
     for at in count():
         prepare(work, receiver)
@@ -82,7 +82,7 @@ def test_what_loses_power_at_any_boundary_leaves_nobody_waiting_for_nobody(recei
 @pytest.mark.parametrize(
     "work",
     [
-        pytest.param("claims_and_settles", marks=SERVER_ONCE),
+        pytest.param("claims_and_settles", marks=NIGHTLY_ON_SERVERS),
         pytest.param("drains", marks=pytest.mark.nightly),
     ],
 )
