@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db.models import F, FilteredRelation, Q
+from django.db.models import F
 
 from webhook_delivery.claims import Claim, lease_seconds
 from webhook_delivery.clock import Now
@@ -94,20 +94,20 @@ def load(
 
 
 def with_secrets(endpoints: EndpointQuerySet) -> EndpointQuerySet:
-    """Each endpoint once for each secret that signs now, the newest first: for `reached`."""
-    live = Q(secrets__valid_until=None) | Q(secrets__valid_until__gt=Now())
-    joined = endpoints.annotate(live=FilteredRelation("secrets", condition=live))
-    return joined.annotate(sealed=F("live__sealed")).order_by("-live__pk")
+    """Each endpoint once for each of its secrets, the newest first: for `reached`."""
+    secret = {"sealed": F("secrets__sealed"), "valid_until": F("secrets__valid_until")}
+    return endpoints.annotate(now=Now(), **secret).order_by("-secrets__pk")
 
 
 def reached(endpoints: EndpointQuerySet) -> dict[int, Endpoint]:
-    """The endpoints, once each, with all their secrets."""
+    """The endpoints, once each, with the secrets that sign now."""
     found: dict[int, Endpoint] = {}
     for row in endpoints:
-        endpoint = found.setdefault(row.pk, row)
-        sealed = vars(endpoint).setdefault("sealed_secrets", [])
-        if vars(row)["sealed"] is not None:
-            sealed.append(bytes(vars(row)["sealed"]))
+        facts = vars(row)
+        secrets = vars(found.setdefault(row.pk, row)).setdefault("sealed_secrets", [])
+        until = facts["valid_until"]
+        if facts["sealed"] is not None and (until is None or until > facts["now"]):
+            secrets.append(bytes(facts["sealed"]))
     return found
 
 

@@ -92,7 +92,7 @@ def _with_their_load(locked: Iterable[int], using: str) -> dict[int, Endpoint]:
     """
     sending = Delivery.objects.using(using).sending().filter(endpoint__in=locked).order_by()
     in_flight = dict(sending.values_list("endpoint").annotate(Count("pk")))
-    on = Endpoint.objects.using(using).on().filter(pk__in=locked).annotate(now=Now())
+    on = Endpoint.objects.using(using).on().filter(pk__in=locked)
     endpoints = reached(with_secrets(on))
     for endpoint in endpoints.values():
         vars(endpoint)["in_flight"] = in_flight.get(endpoint.pk, 0)
