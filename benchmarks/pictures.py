@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from benchmarks.figures import Figure, Picture, percentile, rounded
 
 WIDTH, LINE, LABELS, MARGIN = 760, 24, 330, 110
-HEIGHT = 150
+HEIGHT, UNIT = 150, 50
 INK, FILL, PALE = "#1f2937", "#2f6f8f", "#9db8c5"
 
 
@@ -90,8 +90,9 @@ def _scale(base: float, span: tuple[float, float], unit: str) -> list[str]:
     """Ticks at 1, 2 and 5 times each power of ten."""
     powers = range(math.floor(span[0]), math.ceil(span[1]) + 1)
     ticks = [step * 10.0**power for power in powers for step in (1, 2, 5)]
-    shown = [tick for tick in ticks if span[0] <= math.log10(tick) <= span[1]]
-    texts = [_text(_across(tick, span), base + 14, f"{tick:g}", anchor="middle") for tick in shown]
+    places = {tick: _across(tick, span) for tick in ticks}
+    shown = {tick: x for tick, x in places.items() if 10 <= x <= WIDTH - UNIT}
+    texts = [_text(x, base + 14, f"{tick:g}", anchor="middle") for tick, x in shown.items()]
     line = f'<path d="M10 {base}H{WIDTH - 10}" stroke="{PALE}"/>'
     return [line, *texts, _text(WIDTH - 10, base + 14, unit, anchor="end")]
 

@@ -9,13 +9,26 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.databases import Database
-from benchmarks.figures import Figure, Goal, Section, Table, figure, percentile, ratios, rounded
+from benchmarks.figures import (
+    Figure,
+    Goal,
+    Picture,
+    Section,
+    Table,
+    figure,
+    percentile,
+    ratios,
+    rounded,
+)
 from benchmarks.neighbours import Peer, prepared, receiving
+from benchmarks.pictures import histograms
 from benchmarks.sending import LOOP, ORM, at_work
 from benchmarks.stage import Stage, Told
 
 OURS = (LOOP, ORM)
-ENDPOINTS, RATE, SECONDS = 20, 10, 20
+ENDPOINTS, RATE, SECONDS = 20, 10, 12
+PEERS_RATE = 1
+"""Events a second that the peers are offered: with more, some fall behind by themselves."""
 TIMEOUT = 5
 OWED = 100_000
 AWAITED_SECONDS = 10
@@ -67,6 +80,7 @@ def run(stage: Stage) -> Section:
         tables=[_table(found, sender) for sender in senders],
         goals=[goal for sender in OURS for goal in _goals(found, sender)],
         notes=[*NOTES, *excuses, *_failures(found)],
+        pictures=[_picture(found, senders)],
         settings=SETTINGS,
     )
 
@@ -84,7 +98,8 @@ NOTES = [
     "the same round in which all are healthy.",
     f"What has not arrived {AWAITED_SECONDS} s after the last event never did: its latency is ∞.",
     "The one that is owed 100,000 answers, after 20 ms.",
-    "Of the peers, whose own way of publishing is used, throughput counts what arrived at all, "
+    f"The peers are offered {PEERS_RATE} event/s only: with more, some fall behind even when all "
+    "are healthy. Their own way of publishing is used, and throughput counts what arrived at all, "
     "also after the last event.",
 ]
 
@@ -120,7 +135,7 @@ def _measure_peer(peer: Peer, hanging: int, share: float) -> Noticed:
         oks = [receiver.ok(number) for number in range(healthy)]
         hangs = [receiver.hang(number) for number in range(hanging)]
         try:
-            found = peer.isolation(oks, hangs, RATE, seconds, TIMEOUT)
+            found = peer.isolation(oks, hangs, PEERS_RATE, seconds, TIMEOUT)
         except Exception as error:  # told as it is: a peer that fails must not cost the others
             return Noticed([math.inf], 0.0, said=f"failed: {error}")
     latencies = [1000 * latency for latency in found["latencies"]]
@@ -166,6 +181,20 @@ def _table(found: dict[str, list[Noticed]], sender: str) -> Table:
             figure((run.offered for run in runs), "/s"),
         )
     return table
+
+
+def _picture(found: dict[str, list[Noticed]], senders: Sequence[str]) -> Picture:
+    shown = [f"{OURS[0]}: {HEALTHY}", *(f"{sender}: {HALF}" for sender in senders)]
+    latencies = {name: [each for run in found[name] for each in run.latencies] for name in shown}
+    samples = {f"{name}{_never(values)}": values for name, values in latencies.items()}
+    return histograms(
+        "isolation", "Commit to arrival, at those that are healthy", samples, unit="ms"
+    )
+
+
+def _never(latencies: Sequence[float]) -> str:
+    lost = sum(map(math.isinf, latencies)) / len(latencies)
+    return f", {lost:.0%} never" if lost else ""
 
 
 def _failures(found: dict[str, list[Noticed]]) -> list[str]:
