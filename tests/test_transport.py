@@ -182,6 +182,21 @@ def test_an_idle_connection_that_the_receiver_closed_is_replaced(post):
         assert [post(url).status for _ in range(5)] == [204] * 5
 
 
+def test_a_request_that_was_answered_in_part_is_not_made_again(post):
+    asked = []
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        read_request(connection)
+        asked.append(connection)
+        connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+    with raw_server(serve) as url:
+        assert [post(url).status, post(url).fault] == [204, Fault.RESET]
+
+    assert len(asked) == 1
+
+
 def test_a_receiver_that_resets_a_fresh_connection_is_asked_once(post):
     asked = []
 
@@ -198,6 +213,33 @@ def test_connections_used_longest_ago_make_room(settings, receiver, post, transp
         assert post(receiver.url(), endpoint=endpoint).delivered
 
     assert {endpoint for endpoint, _ in transport._idle._idle} == {1, 3, 4, 5}
+
+
+def test_no_more_are_kept_than_there_may_be_threads(settings, receiver, post):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "MAX_THREADS": 2}
+    receiver.thinks = 0.3
+
+    for _ in range(2):
+        posting = [threading.Thread(target=post, args=[receiver.url()]) for _ in range(4)]
+        for thread in posting:
+            thread.start()
+        for thread in posting:
+            thread.join()
+
+    assert len({got.port for got in receiver.received}) == 4 + 2
+
+
+def test_what_is_kept_too_long_is_closed_when_the_next_is_kept(receiver, post, transport):
+    post(receiver.url(), endpoint=1)
+    [kept] = [connection for kept in transport._idle._idle.values() for _, connection in kept]
+    transport._idle._idle = {
+        owner: [(since - 5, each) for since, each in kept]
+        for owner, kept in transport._idle._idle.items()
+    }
+
+    post(receiver.url(), endpoint=2)
+
+    assert kept.sock is None
 
 
 def test_too_many_open_files_are_the_workers_fault(post, monkeypatch):

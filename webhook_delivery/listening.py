@@ -95,8 +95,8 @@ class Listener:
         try:
             with self._connection.wrap_database_errors:
                 # `notifies` can wait, too, but uses ten times the processor for it.
-                readable, _, _ = select.select([raw], [], [], seconds)
-                heard = bool(readable and list(raw.notifies(timeout=0)))
+                said = _readable(raw.fileno(), seconds)
+                heard = bool(said and list(raw.notifies(timeout=0)))
         except (DatabaseError, InterfaceError):
             self._replace()
             return True
@@ -111,6 +111,13 @@ class Listener:
         self.close()
         if was_good:
             self.prove()
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    """`select` would fail for a descriptor beyond the first thousand."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
 
 
 def _can_listen(connection: BaseDatabaseWrapper) -> bool:

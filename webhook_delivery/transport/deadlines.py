@@ -13,9 +13,11 @@ class Deadline(threading.local):
     """The deadline of the attempt this thread is making; one thread makes one attempt at a time."""
 
     ends = float("inf")
+    heard = False
+    """Whether its receiver has said anything yet."""
 
     def start(self, seconds: float) -> None:
-        self.ends = time.monotonic() + seconds
+        self.ends, self.heard = time.monotonic() + seconds, False
 
     def left(self) -> float:
         left = self.ends - time.monotonic()
@@ -44,7 +46,9 @@ class PunctualSocket(socket.socket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _keep(self)
-        return super().recv_into(*args, **kwargs)
+        count = super().recv_into(*args, **kwargs)
+        deadline.heard = deadline.heard or count > 0
+        return count
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
         _keep(self)
@@ -56,7 +60,9 @@ class PunctualTLSSocket(ssl.SSLSocket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _keep(self)
-        return super().recv_into(*args, **kwargs)
+        count = super().recv_into(*args, **kwargs)
+        deadline.heard = deadline.heard or count > 0
+        return count
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         _keep(self)

@@ -6,6 +6,7 @@ import http.client
 import select
 import threading
 import time
+from collections.abc import Iterator
 
 from webhook_delivery.conf import settings
 from webhook_delivery.transport.connections import Origin
@@ -14,13 +15,15 @@ IDLE_SECONDS = 4
 """Most receivers keep an idle connection for five seconds or longer; then they hang up."""
 
 Owner = tuple[int, Origin]
+Kept = tuple[float, http.client.HTTPConnection]
+"""Since when, and which."""
 
 
 class IdleConnections:
     """Connections between two requests: the last one used is the first to be used again."""
 
     def __init__(self) -> None:
-        self._idle: dict[Owner, list[tuple[float, http.client.HTTPConnection]]] = {}
+        self._idle: dict[Owner, list[Kept]] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -39,9 +42,7 @@ class IdleConnections:
             kept = self._idle.pop(owner, [])
             kept.append((time.monotonic(), connection))
             self._idle[owner] = kept
-            surplus = [] if not self._closed else self._take_all()
-            if len(self._idle) > settings.MAX_THREADS:
-                surplus += self._idle.pop(next(iter(self._idle)))
+            surplus = self._take_all() if self._closed else self._take_surplus(owner)
         _close(surplus)
 
     def forget(self, owner: Owner) -> None:
@@ -56,7 +57,7 @@ class IdleConnections:
             kept = self._take_all()
         _close(kept)
 
-    def _pop(self, owner: Owner) -> tuple[float, http.client.HTTPConnection] | None:
+    def _pop(self, owner: Owner) -> Kept | None:
         with self._lock:
             kept = self._idle.get(owner)
             if not kept:
@@ -66,7 +67,25 @@ class IdleConnections:
                 del self._idle[owner]
             return last
 
-    def _take_all(self) -> list[tuple[float, http.client.HTTPConnection]]:
+    def _take_surplus(self, owner: Owner) -> list[Kept]:
+        """Those that wait too long; and if there are too many, of who was used longest ago."""
+        since = time.monotonic() - IDLE_SECONDS
+        surplus = [*self._take_old(next(iter(self._idle)), since), *self._take_old(owner, since)]
+        while sum(map(len, self._idle.values())) > settings.MAX_THREADS:
+            surplus.append(self._take_first(next(iter(self._idle))))
+        return surplus
+
+    def _take_old(self, owner: Owner, since: float) -> Iterator[Kept]:
+        while owner in self._idle and self._idle[owner][0][0] < since:
+            yield self._take_first(owner)
+
+    def _take_first(self, owner: Owner) -> Kept:
+        first = self._idle[owner].pop(0)
+        if not self._idle[owner]:
+            del self._idle[owner]
+        return first
+
+    def _take_all(self) -> list[Kept]:
         kept = [each for connections in self._idle.values() for each in connections]
         self._idle.clear()
         return kept
@@ -79,6 +98,6 @@ def _silent(connection: http.client.HTTPConnection) -> bool:
     return not poll.poll(0)
 
 
-def _close(kept: list[tuple[float, http.client.HTTPConnection]]) -> None:
+def _close(kept: list[Kept]) -> None:
     for _, connection in kept:
         connection.close()

@@ -38,7 +38,7 @@ class Transport:
         owner = endpoint, origin
         idle = self._idle.take(owner)
         outcome = self._exchange(owner, idle, target, body, headers)
-        if outcome.fault is Fault.RESET and idle:
+        if outcome.fault is Fault.RESET and idle and not deadline.heard:
             # The receiver had closed the idle connection: that is no answer to this request.
             self._idle.forget(owner)
             outcome = self._exchange(owner, None, target, body, headers)
