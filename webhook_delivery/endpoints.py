@@ -7,6 +7,9 @@ from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
 
+AT_ONCE = 5_000
+"""How many strays one sweep moves at most: who sweeps may have requests in flight."""
+
 
 def switch_on(endpoint: int, *, using: str) -> list[int]:
     """Switch on, and release what was held; returns the ids of the deliveries released."""
@@ -31,17 +34,17 @@ def mark_off(endpoint: int, *, using: str, reason: str) -> None:
     _set(endpoint, Endpoint.State.OFF, reason, using)
 
 
-def hold_owed(endpoint: int, *, using: str) -> list[int]:
-    """Hold what is pending for an endpoint that is not on; else the next sweep does."""
-    return lifecycle.hold(_owed(endpoint, using))
+def hold_owed(endpoint: int, *, using: str, most: int | None = None) -> list[int]:
+    """Hold what is pending for an endpoint that is not on, about so many; sweeps do the rest."""
+    return lifecycle.hold(_owed(endpoint, using), most=most)
 
 
 def settle_strays(*, using: str) -> None:
     """Hold or release what was written while its endpoint was being switched."""
     on = Endpoint.objects.using(using).on().values("pk")
     deliveries = Delivery.objects.using(using)
-    lifecycle.hold(deliveries.pending().exclude(endpoint__in=on))
-    lifecycle.release(deliveries.held().filter(endpoint__in=on))
+    lifecycle.hold(deliveries.pending().exclude(endpoint__in=on), most=AT_ONCE)
+    lifecycle.release(deliveries.held().filter(endpoint__in=on), most=AT_ONCE)
 
 
 def _stop(endpoint: int, state: Endpoint.State, reason: str, using: str) -> list[int]:

@@ -15,6 +15,9 @@ from webhook_delivery.outcomes import Fault
 
 logger = logging.getLogger(__name__)
 
+HELD_AT_ONCE = 500
+"""What is held of a receiver that is gone before requests in flight are seen to again."""
+
 
 def record(findings: Sequence[Finding], *, using: str) -> list[Settled]:
     """
@@ -28,11 +31,11 @@ def record(findings: Sequence[Finding], *, using: str) -> list[Settled]:
 
 
 def hold_what_is_owed(settled: Sequence[Settled], *, using: str) -> None:
-    """To those that are gone. Apart from settling, which must not wait for so many rows."""
+    """To those that are gone: some of it, for others wait; what is left, nobody claims."""
     gone = _gone(each.finding for each in settled)
     try:
         for endpoint in gone:
-            endpoints.hold_owed(endpoint, using=using)
+            endpoints.hold_owed(endpoint, using=using, most=HELD_AT_ONCE)
     except (DatabaseError, InterfaceError):
         logger.exception("What is owed to %s is not held yet; the next sweep does it", gone)
 

@@ -166,18 +166,25 @@ def restore(deliveries: DeliveryQuerySet) -> list[int]:
     return change(deliveries, was=[State.DISCARDED], logged=Verb.RESTORE, state=State.DEAD)
 
 
-def hold(deliveries: DeliveryQuerySet) -> list[int]:
+def hold(deliveries: DeliveryQuerySet, *, most: int | None = None) -> list[int]:
     """
-    Keep what is pending instead of sending it. Returns the ids changed.
+    Keep what is pending instead of sending it, or about so many of it. Returns the ids changed.
 
     Not logged: that its endpoint is not on says the same of every delivery.
     """
-    return change(deliveries, was=[State.PENDING], logged=None, state=State.HELD)
+    return change(deliveries, was=[State.PENDING], logged=None, most=most, state=State.HELD)
 
 
-def release(deliveries: DeliveryQuerySet) -> list[int]:
-    """Make what was held due now. Returns the ids changed."""
-    return change(deliveries, was=[State.HELD], logged=Verb.RELEASE, due=True, state=State.PENDING)
+def release(deliveries: DeliveryQuerySet, *, most: int | None = None) -> list[int]:
+    """Make what was held due now, or about so many of it. Returns the ids changed."""
+    return change(
+        deliveries,
+        was=[State.HELD],
+        logged=Verb.RELEASE,
+        due=True,
+        most=most,
+        state=State.PENDING,
+    )
 
 
 def move_up(*, using: str) -> int:

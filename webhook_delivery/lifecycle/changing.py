@@ -20,14 +20,17 @@ def change(
     was: Sequence[Delivery.State],
     logged: Transition.Verb | None,
     due: bool = False,
+    most: int | None = None,
     **changes: Any,
 ) -> list[int]:
-    """Change the rows whose state allows it, chunk by chunk, and return their ids."""
+    """Change rows whose state allows it, chunk by chunk, about so many; return their ids."""
     rows = deliveries.filter(state__in=was).order_by("pk")
     allowed = Delivery.objects.using(deliveries.db).filter(state__in=was)
     changed: list[int] = []
     last = 0
-    while ids := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK]):
+    while (most is None or len(changed) < most) and (
+        ids := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK])
+    ):
         chunk = allowed.filter(pk__in=ids)
         changed += insist(partial(_move, chunk, logged, due, changes), using=deliveries.db)
         last = ids[-1]
