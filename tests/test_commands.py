@@ -5,19 +5,23 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from example_project.settings import BASE_DIR
 from tests.conftest import make_due, make_endpoint
+from tests.owing import block, blocked_for, owe
 from tests.planting import write
 from tests.processes import environment, wait_until
-from webhook_delivery import doorbell, publish, verification
+from webhook_delivery import doorbell, drain, publish, verification
 from webhook_delivery.management import progress
-from webhook_delivery.models import Attempt, ConsoleAction, Delivery, Doorbell
+from webhook_delivery.management.verbs import sending
+from webhook_delivery.models import Attempt, ConsoleAction, Delivery, Doorbell, Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -162,6 +166,32 @@ def test_a_test_that_fails_exits_1_and_is_not_repeated(receiver):
 
     assert exited.value.code == 1
     assert Delivery.objects.get().state == "dead"
+
+
+def test_a_test_is_sent_though_the_breaker_is_open(receiver):
+    endpoint = make_endpoint(receiver.url("/mine"), name="mine", rate_per_second=0.01)
+    owe(1, endpoint)
+    block(endpoint)
+
+    assert in_json("send-test", "mine")["state"] == "delivered"
+    assert blocked_for(endpoint) > 50
+    assert len(receiver.received) == 1
+
+
+def test_a_test_that_a_worker_took_first_is_waited_for(receiver, monkeypatch):
+    make_endpoint(receiver.url("/mine"), name="mine")
+
+    def faster(event: Event, **options: object) -> None:
+        """A worker that has just claimed it, and sends it in its own time."""
+        threading.Timer(0.2, send_in_a_thread).start()
+
+    def send_in_a_thread() -> None:
+        drain.drain(using="default", seconds=5)
+        connection.close()
+
+    monkeypatch.setattr(sending, "attempt_now", faster)
+
+    assert in_json("send-test", "mine")["state"] == "delivered"
 
 
 def test_send_test_refuses_what_is_not_one_endpoint_that_is_on():

@@ -11,6 +11,7 @@ from tests.legal import unlawful
 from tests.owing import block, owe, statements
 from tests.processes import environment, run
 from webhook_delivery import drain, lifecycle, publish
+from webhook_delivery.lifecycle import looking
 from webhook_delivery.lifecycle.looking import MANY, TURN, VIEW, Look
 from webhook_delivery.models import Attempt, Delivery, Endpoint
 
@@ -44,6 +45,15 @@ def test_a_thousand_rows_of_one_endpoint_do_not_hide_one_of_another(ago):
     owe(1, modest, ago=ago)
 
     assert within(2, modest)
+
+
+def test_who_looks_again_for_one_event_sees_no_other(endpoint):
+    owe(3, endpoint, ago=60)
+    event = publish("order.paid", {})
+
+    seen = Look("default", event).again([endpoint.pk])
+
+    assert [due.pk for due in seen] == [event.deliveries.get().pk]
 
 
 def test_a_thousand_rows_of_a_blocked_endpoint_do_not_hide_one_in_their_middle():
@@ -103,6 +113,35 @@ def test_one_drain_sends_all_that_a_blocked_backlog_encloses(receiver, send_due)
     owe(VIEW + 50, dead, ago=600)
 
     assert send_due().delivered == 20
+
+
+def test_a_backlog_that_is_enclosed_by_a_blocked_one_is_claimed_many_at_a_time():
+    dead, fresh = make_endpoint(), make_endpoint()
+    block(dead)
+    owe(VIEW + 50, dead, ago=7200)
+    owe(300, fresh, ago=3600)
+    owe(VIEW + 50, dead, ago=600)
+    look = Look("default")
+
+    claimed = [len(claim(128, look=look)) for _ in range(8)]
+
+    assert sum(claimed) == 256  # its cap
+
+
+def test_who_looks_in_vain_asks_all_endpoints_now_and_then_only(monkeypatch):
+    monkeypatch.setattr(looking, "TURN_SECONDS", 60)
+    dead = make_endpoint()
+    block(dead)
+    owe(VIEW + 50, dead)
+    look = Look("default")
+    assert claim(look=look) == []
+    assert look.complete
+
+    with statements() as said:
+        assert claim(look=look) == []
+
+    assert not [sql for sql in said if "LIMIT 500" in sql]
+    assert look.complete
 
 
 def test_a_drain_ends_when_nothing_is_left_however_many_endpoints_there_are(receiver, send_due):

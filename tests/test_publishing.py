@@ -10,7 +10,15 @@ from django_q.brokers.orm import ORM
 from example_project.shop.models import Order
 from tests import processes
 from tests.conftest import make_endpoint
-from webhook_delivery import InvalidEvent, PayloadNotSerializable, hearing, lifecycle, publish
+from webhook_delivery import (
+    InvalidEvent,
+    PayloadNotSerializable,
+    doorbell,
+    hearing,
+    lifecycle,
+    publish,
+    publishing,
+)
 from webhook_delivery.clock import Now
 from webhook_delivery.lifecycle import owing
 from webhook_delivery.models import Delivery, Doorbell, Endpoint, Event, Subscription
@@ -528,3 +536,14 @@ def test_a_deadlock_is_repeated_whatever_is_published(endpoint, monkeypatch, wri
     event = write(endpoint)
 
     assert event.deliveries.count() == 1
+
+
+def test_what_waited_beside_an_inline_attempt_is_rung_for(receiver):
+    make_endpoint(receiver.url(), max_in_flight=1)
+    first, _ = publish("a", {}), publish("a", {})
+    doorbell.answer(using="default")
+
+    publishing.attempt_now(first, using="default")
+
+    assert Delivery.objects.delivered().get().event == first
+    assert Doorbell.objects.get().ringing

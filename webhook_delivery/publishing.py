@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from django.db import router, transaction
 
 from webhook_delivery import doorbell, hearing, lifecycle
-from webhook_delivery.claims import Settled
 from webhook_delivery.clock import Now
 from webhook_delivery.composing import NewEvent, compose
 from webhook_delivery.conf import settings
@@ -124,7 +122,7 @@ def _publish(
     def work() -> bool:
         written = bool(write([event], using=using, first=first))
         if written and inline:
-            transaction.on_commit(lambda: _attempt_now(event, using), using=using, robust=True)
+            transaction.on_commit(lambda: attempt_now(event, using=using), using=using, robust=True)
         return written
 
     if insist(work, using=using, savepoint=False):
@@ -143,13 +141,23 @@ def _write_chunk(events: Sequence[Event], using: str) -> int:
     return len(written)
 
 
-def _attempt_now(event: Event, using: str) -> None:
-    """The first attempt, here and now; what it cannot deliver stays due for a retry."""
-    heard = partial(_make_way, using)
-    drain(using=using, event=event, seconds=settings.TIMEOUT_SECONDS, heard=heard)
+def attempt_now(
+    event: Event, *, using: str, seconds: float | None = None, regardless: bool = False
+) -> None:
+    """
+    Make the first attempts here and now; what they cannot deliver stays due for a retry.
 
-
-def _make_way(using: str, settled: Settled) -> None:
-    """Who stood behind it is due now, and is another event's: for others to send."""
-    if settled.finding.claim.in_order:
+    seconds: after so many nothing more is begun; default: `TIMEOUT_SECONDS`.
+    regardless: of pauses and limits, which are not for a person who waits.
+    """
+    reached: set[int] = set()
+    drain(
+        using=using,
+        event=event,
+        regardless=regardless,
+        seconds=seconds or settings.TIMEOUT_SECONDS,
+        heard=lambda settled: reached.add(settled.finding.claim.endpoint_id),
+    )
+    # What could not be sent beside this one may be sent now, and is for others to send.
+    if Delivery.objects.using(using).due().filter(endpoint__in=reached).exists():
         doorbell.ring_on_commit(using=using)

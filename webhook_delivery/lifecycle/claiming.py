@@ -15,7 +15,7 @@ from webhook_delivery.claims import Claim, lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.lifecycle import lanes, sequences
-from webhook_delivery.lifecycle.looking import Look
+from webhook_delivery.lifecycle.looking import FEW, Look
 from webhook_delivery.loading import Row, load, reached, rows_of, with_secrets
 from webhook_delivery.locking import can_skip
 from webhook_delivery.models import Delivery, Endpoint
@@ -24,9 +24,6 @@ from webhook_delivery.sharing import Due, seat, share
 
 RACES = 5
 """How often a claim tries again, when others took what it had seen."""
-
-FEW = 4
-"""Of so many endpoints what is due is looked at again, under the lock, by who has lost a race."""
 
 Room = Callable[[int], int]
 """How many more an endpoint may be given by this worker."""
@@ -56,7 +53,7 @@ def take(
     asked = time.monotonic()
     rooms = _rooms(seen, places, room)
     traffic = lanes.lock(rooms, using=using, wait=lost > 0) if rooms else {}
-    skipped = len(traffic) < len(rooms)
+    unseen = len(traffic) < len(rooms) or (lost > 0 and len(traffic) > FEW)
     endpoints = _with_their_load(traffic, using) if traffic else {}
     seen = look.again(list(endpoints)[:FEW]) if lost else seen
     reachable = [due for due in seen if due.endpoint in endpoints]
@@ -65,11 +62,11 @@ def take(
     chosen = share(
         foremost,
         places,
-        rooms={pk: min(rooms[pk], _allowed(traffic[pk], to)) for pk, to in endpoints.items()},
+        rooms=rooms if look.regardless else _within_limits(rooms, traffic, endpoints),
         held={pk: vars(endpoint)["in_flight"] for pk, endpoint in endpoints.items()},
     )
     if not chosen:
-        return Taken([], skipped, parked)
+        return Taken([], unseen, parked)
     rows = _write([due.pk for due in chosen], using)
     _pace(rows, traffic, endpoints, using)
     doubted = {pk for pk, remembered in traffic.items() if remembered.failures}
@@ -97,6 +94,12 @@ def _with_their_load(locked: Iterable[int], using: str) -> dict[int, Endpoint]:
     for endpoint in endpoints.values():
         vars(endpoint)["in_flight"] = in_flight.get(endpoint.pk, 0)
     return endpoints
+
+
+def _within_limits(
+    rooms: dict[int, int], traffic: dict[int, Traffic], endpoints: dict[int, Endpoint]
+) -> dict[int, int]:
+    return {pk: min(rooms[pk], _allowed(traffic[pk], to)) for pk, to in endpoints.items()}
 
 
 def _allowed(traffic: Traffic, endpoint: Endpoint) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ TURN = 500
 """How many endpoints are asked at once whether anything is due to them."""
 TURN_SECONDS = 0.25
 """How often they are asked, as long as what is seen at the ends is enough to do."""
+FEW = 4
+"""Of so many endpoints at most it is looked at once what is due to each."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Look:
     using: str
     event: Event | None = None
     """If given, only its deliveries are looked for."""
+    regardless: bool = False
+    """Whether an endpoint's pauses and limits do not count: a person waits for this one."""
     turned_to: int = 0
     turned: float = 0.0
     in_vain: bool = True
@@ -52,10 +57,11 @@ class Look:
         if len(oldest) < VIEW or self.event:
             self.turned_to, self.complete = 0, True
             return self._unblocked(oldest, places)
+        ends = [*oldest, *_seen(rows, "-due_at")]
         turn = self._turn_is_due()
-        firsts = self._firsts() if turn else []
-        self.complete = turn and self.whole and self.turned_to == 0
-        seen = {due.pk: due for due in (*oldest, *firsts, *_seen(rows, "-due_at"))}
+        hidden = self._hidden(ends) if turn else []
+        self.complete = self.whole and self.turned_to == 0 if turn else self._was_in_vain()
+        seen = {due.pk: due for due in (*ends, *hidden)}
         return self._unblocked(list(seen.values()), places)
 
     def again(self, endpoints: Iterable[int]) -> list[Due]:
@@ -78,8 +84,19 @@ class Look:
         return rows.filter(event=self.event) if self.event else rows
 
     def _turn_is_due(self) -> bool:
-        """At once, if the last look was in vain; else now and then."""
-        return self.in_vain or time.monotonic() >= self.turned + TURN_SECONDS
+        """At once, if the last look was in vain, but for a whole round; else now and then."""
+        again = self.in_vain and not self.complete
+        return again or time.monotonic() >= self.turned + TURN_SECONDS
+
+    def _was_in_vain(self) -> bool:
+        return self.complete and self.in_vain
+
+    def _hidden(self, ends: list[Due]) -> list[Due]:
+        """The firsts of this turn; and of some that are not seen at the ends, what follows."""
+        firsts = self._firsts()
+        hidden = list({due.endpoint for due in firsts} - {due.endpoint for due in ends})
+        random.shuffle(hidden)
+        return [*firsts, *self.again(hidden[:FEW])]
 
     def _unblocked(self, seen: list[Due], places: int) -> list[Due]:
         """Without those of endpoints that may be sent nothing now, if not all can be locked."""

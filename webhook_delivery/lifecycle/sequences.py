@@ -12,6 +12,7 @@ from django.db.models import OuterRef, Subquery
 
 from webhook_delivery.claims import Claim
 from webhook_delivery.clock import Now
+from webhook_delivery.lifecycle.changing import CHUNK
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Delivery, DeliveryQuerySet
 from webhook_delivery.sharing import Due
@@ -23,7 +24,6 @@ OWN = 0
 """The one sequence of an ordered endpoint."""
 SEQUENCES = 2**63 - 1
 """How many there are besides."""
-CHUNK = 500
 
 
 def sequence_of(ordered: bool, key: str) -> int | None:
