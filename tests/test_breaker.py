@@ -8,9 +8,10 @@ from example_project.receiver import Reply
 from tests.conftest import make_due, make_endpoint
 from tests.legal import unlawful
 from tests.owing import block, blocked_for, end_pauses, owe, statements
-from webhook_delivery import drain, lifecycle
+from webhook_delivery import drain, endpoints, lifecycle, recording
 from webhook_delivery.claims import Finding
 from webhook_delivery.doorbell import AGAIN_SECONDS, soonest
+from webhook_delivery.lifecycle import changing
 from webhook_delivery.models import Attempt, Delivery, Lane
 from webhook_delivery.outcomes import Outcome, fault_of
 
@@ -205,6 +206,30 @@ def settle_together(*answers, **facts) -> None:
     assert len(lifecycle.settle(found, using="default")) == len(answers)
 
 
+def test_what_was_claimed_before_it_opened_and_fails_late_does_not_double_its_time(endpoint):
+    owe(FAILURES + 1, endpoint)
+    *early, late = lifecycle.claim(FAILURES + 1, using="default")
+    settle_together(*((each, 503) for each in early))
+    end_pauses()
+
+    settle(late, 503)
+
+    assert Lane.objects.get().openings == 1
+    assert blocked_for(endpoint) <= 0
+
+
+def test_what_was_claimed_ahead_does_not_fly_through_an_open_breaker(receiver, endpoint, send_due):
+    receiver.replies(*[200] * 60, *[503] * 500)
+    owe(300, endpoint)
+
+    send_due()
+
+    failed = [got for got in receiver.received if got.status == 503]
+    assert FAILURES <= len(failed) <= FAILURES + 4, "and those that were in the air together"
+    assert not Delivery.objects.sending().exists()
+    assert unlawful() == []
+
+
 # ── gone
 
 
@@ -235,3 +260,21 @@ def test_after_410_of_a_receiver_with_a_wide_window_nothing_more_is_sent(
     assert 1 <= len(gone) <= 4
     assert Delivery.objects.held().count() == 300 - len(receiver.received)
     assert unlawful() == []
+
+
+def test_of_a_long_backlog_the_sweeps_hold_what_410_left(receiver, endpoint, send_due, monkeypatch):
+    monkeypatch.setattr(recording, "HELD_AT_ONCE", 1)
+    monkeypatch.setattr(changing, "CHUNK", 10)
+    receiver.replies(*[410] * 100)
+    owe(60, endpoint)
+    send_due()
+    sent = len(receiver.received)
+    held = Delivery.objects.held().count()
+    assert held in range(10, 10 * sent + 1)
+    assert Delivery.objects.pending().count() == 60 - sent - held > 0
+
+    make_due()
+    assert send_due().attempts == 0
+    endpoints.settle_strays(using="default")
+
+    assert Delivery.objects.held().count() == 60 - sent

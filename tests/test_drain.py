@@ -374,3 +374,22 @@ def test_the_timestamp_is_the_databases_whatever_the_worker_believes(
     send_due()
 
     assert abs(int(receiver.received[0].headers["webhook-timestamp"]) - real) < 5
+
+
+def test_who_was_idle_is_sent_to_while_a_run_waits_for_another(receiver, settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "TIMEOUT_SECONDS": 1}
+    make_endpoint(receiver.url("/hang"), "hang")
+    make_endpoint(receiver.url("/idle"), "idle")
+    receiver.replies(SILENCE, path="/hang")
+    publish("hang", {})
+    events, over = iter(["idle"]), time.monotonic() + 0.2
+
+    def after_the_end() -> bool:
+        if time.monotonic() > over and (event := next(events, None)):
+            publish(event, {})
+        return False
+
+    drain.drain(using="default", seconds=0.1, meanwhile=after_the_end)
+
+    assert [got.path for got in receiver.received] == ["/hang", "/idle"]
+    assert Delivery.objects.delivered().get().event.event_type == "idle"

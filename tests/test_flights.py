@@ -1,5 +1,6 @@
 """Attempts in the air: who flies next, on how many threads, and how it ends."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -202,3 +203,38 @@ def test_idle_threads_end_with_closing_too(tower):
     tower.close()
 
     assert threads() == []
+
+
+def test_what_waits_for_its_own_kind_does_not_count_as_about_to_begin(tower, all_slow):
+    tower.launch(*many(10, 1))
+    tower.wait_for(4)
+
+    assert (tower.flights.ready, tower.flights.may_begin()) == (6, 0)
+
+    tower.launch(*many(1, 2, start=20))
+    assert tower.wait_for(5)[-1].endpoint_id == 2
+
+
+def test_a_machine_that_allows_few_threads_flies_with_those(tower, monkeypatch):
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if len(threads()) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    tower.open, claims = True, many(10)
+    tower.launch(*claims)
+
+    assert len([tower.landed.get(timeout=PATIENCE) for _ in claims]) == 10
+
+
+def test_a_machine_that_allows_no_thread_is_an_error(tower, monkeypatch):
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+
+    with pytest.raises(RuntimeError, match="new thread"):
+        tower.launch(*many(1))

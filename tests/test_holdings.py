@@ -112,3 +112,21 @@ def test_what_asked_for_no_more_is_forgotten_with_its_claim(held):
     held.drop_ended()
 
     assert not held.stopped(1)
+
+
+def test_who_lets_the_last_time_out_or_has_yet_to_answer_has_no_room_at_the_end(held):
+    held.take([claim(1, 1), claim(2, 2), claim(3, 3)])
+    held.learn(found(claim(2, 2), GOOD))
+    held.learn(found(claim(3, 3), BAD))
+
+    rooms = [held.room_if_it_answers(endpoint) for endpoint in (1, 2, 3, 4)]
+
+    assert rooms == [0, FIRST + GROWTH - 1, 0, FIRST]
+
+
+def test_whoever_fails_often_enough_in_a_row_trips(held, settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "BREAKER_FAILURES": 2}
+
+    trips = [held.trips(found(claim(1), outcome)) for outcome in (BAD, GOOD, BAD, BAD, GOOD)]
+
+    assert trips == [False, False, False, True, False]

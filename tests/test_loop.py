@@ -4,6 +4,7 @@ import pytest
 from django.db import DatabaseError
 from django_q.models import Schedule
 
+from example_project.receiver import SILENCE
 from tests.conftest import end_leases
 from webhook_delivery import health, lifecycle, loop, publish
 from webhook_delivery.models import Delivery, Doorbell, Endpoint
@@ -94,3 +95,21 @@ def test_a_loop_survives_a_database_that_goes_away(receiver, endpoint, monkeypat
 
     assert "The database is away" in caplog.text
     assert Delivery.objects.get().state == "delivered"
+
+
+def test_a_loop_begins_its_rounds_while_a_request_hangs(receiver, endpoint, monkeypatch):
+    monkeypatch.setattr(loop, "ROUND_SECONDS", 0.05)
+    receiver.replies(SILENCE)
+    publish("a", {})
+    in_flight: list[int] = []
+    rescue = lifecycle.rescue
+
+    def counted(**options):
+        in_flight.append(Delivery.objects.sending().count())
+        return rescue(**options)
+
+    monkeypatch.setattr(lifecycle, "rescue", counted)
+
+    loop.run(using="default", stopped=lambda: len(in_flight) == 5)
+
+    assert in_flight == [1] * 5

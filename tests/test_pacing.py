@@ -137,10 +137,9 @@ def test_the_breaker_opens_after_so_many_failures_in_a_row_and_not_before(batche
             return
 
 
-def test_any_success_among_them_begins_the_count_anew():
-    traffic = heard(Traffic(failures=9), BAD, GOOD, BAD)
-
-    assert traffic == Traffic()
+def test_a_success_among_them_begins_the_count_anew():
+    assert heard(Traffic(failures=9), BAD, BAD, GOOD) == Traffic()
+    assert heard(Traffic(failures=9), BAD, GOOD, BAD) == Traffic(failures=1)
 
 
 def test_its_pauses_double_up_to_the_longest():

@@ -46,8 +46,9 @@ def drain(
     using: str,
     seconds: float,
     stay: Callable[[], float] = lambda: 0.0,
-    meanwhile: Callable[[], None] | None = None,
+    meanwhile: Callable[[], bool] = lambda: False,
     event: Event | None = None,
+    regardless: bool = False,
     stopped: Callable[[], bool] = lambda: False,
     heard: Callable[[Settled], None] = lambda settled: None,
     rest: Callable[[float], None] = doze,
@@ -59,12 +60,14 @@ def drain(
         endpoints that answer are sent more. When `stopped()`, nothing new is begun at all.
     stay: for how many seconds to wait for what falls due within `doorbell.HANDOVER_SECONDS`; asked
         once, when there is nothing else to do.
-    meanwhile: is done once, while the first requests are in flight.
-    event: send only that event's deliveries.
+    meanwhile: is done again and again, while requests are in flight; returns whether it did
+        anything, so that something may be due now.
+    event: send only that event's deliveries; `regardless` of pauses and limits, if asked.
     heard: is told of each finding once it is recorded.
     rest: waits for so many seconds, or less if something may have become due.
     """
-    run = _Run(using, event, time.monotonic() + seconds, stopped, heard, meanwhile)
+    look = Look(using, event, regardless)
+    run = _Run(using, look, time.monotonic() + seconds, stopped, heard, meanwhile)
     try:
         while not stopped() and (run.step() or run.await_due(stay, rest)):
             pass
@@ -77,11 +80,11 @@ def drain(
 @dataclass
 class _Run:
     using: str
-    event: Event | None
+    look: Look
     ends: float
     stopped: Callable[[], bool]
     heard: Callable[[Settled], None]
-    meanwhile: Callable[[], None] | None
+    meanwhile: Callable[[], bool]
     report: Report = field(default_factory=Report)
     stays: float | None = None
     """Until when to stay."""
@@ -101,7 +104,6 @@ class _Run:
         """Whether the database did not take what was found."""
         self.grounded: list[Claim] = []
         """What could begin if the database were there."""
-        self.look = Look(self.using, self.event)
         self.transport = Transport()
         self.flights = Flights(self._fly, self.landings.land, self.held.stopped)
 
@@ -110,11 +112,9 @@ class _Run:
         self.held.drop_ended()
         if self._may_look():
             self._launch()
-        if meanwhile := self.meanwhile:
-            self.meanwhile = None
-            meanwhile()
-        elif not self.held and not self.landings.unsettled:
-            return not self.look.complete and time.monotonic() < self.ends
+        again = not self.stopped() and self.meanwhile()
+        if not self.held and not self.landings.unsettled:
+            return (again or not self.look.complete) and time.monotonic() < self.ends
         self.flights.reinforce()
         self._gather()
         if self._must_settle():
@@ -152,7 +152,7 @@ class _Run:
         return time.monotonic() - self.looked
 
     def _room(self) -> int:
-        return AHEAD * settings.CONCURRENCY - self.flights.ready - self.flights.working()
+        return AHEAD * settings.CONCURRENCY - self.flights.may_begin() - self.flights.working()
 
     def _may_look(self) -> bool:
         """Soon again while there is more and the stock runs low; else now and then."""
@@ -197,7 +197,7 @@ class _Run:
         if claim.left() < claim.timeout / 2:
             return None
         finding = attempt(claim, self.transport)
-        if stopping(finding.outcome):
+        if self.held.trips(finding) or stopping(finding.outcome):
             self.held.stop(claim)
             self.flights.ground(claim.endpoint_id)
         return finding

@@ -94,6 +94,15 @@ class Flights:
         """How many wait for a thread."""
         return sum(map(len, self._ready.values()))
 
+    def may_begin(self) -> int:
+        """How many of them may begin as soon as a thread is free; the rest wait for their own."""
+        with self._changed:
+            share, aloft = self._share(), self._by_endpoint
+            return sum(
+                min(len(waiting), max(0, share - aloft[endpoint]))
+                for endpoint, waiting in self._ready.items()
+            )
+
     def working(self) -> int:
         """How many are in the air and not slow."""
         with self._changed:
@@ -111,8 +120,13 @@ class Flights:
         """One thread for each that could begin, as far as there may be more."""
         missing = min(self.ready - self._idle, self._wanted() - self._threads)
         for _ in range(missing):
+            try:
+                threading.Thread(target=self._work, name="webhook-attempt", daemon=True).start()
+            except RuntimeError:  # the machine allows no more of them
+                if not self._threads:
+                    raise
+                return
             self._threads += 1
-            threading.Thread(target=self._work, name="webhook-attempt", daemon=True).start()
 
     def _wanted(self) -> int:
         return min(self._most, self._concurrency + self._slow())
@@ -150,13 +164,17 @@ class Flights:
         if not self._ready:
             return None
         endpoint = min(self._ready, key=self._by_endpoint.__getitem__)
-        if self._by_endpoint[endpoint] >= max(1, (self._most - len(self._aloft)) // 2):
+        if self._by_endpoint[endpoint] >= self._share():
             return None
         waiting = self._ready[endpoint]
         claim = waiting.popleft()
         if not waiting:
             del self._ready[endpoint]
         return claim
+
+    def _share(self) -> int:
+        """How many of one endpoint may be in the air."""
+        return max(1, (self._most - len(self._aloft)) // 2)
 
     def _land(self, claim: Claim) -> None:
         with self._changed:

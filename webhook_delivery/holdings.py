@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterable
 
 from webhook_delivery.claims import Claim, Finding
+from webhook_delivery.conf import settings
+from webhook_delivery.outcomes import Fault
 from webhook_delivery.pacing import failing
 
 FIRST = 4
@@ -26,7 +29,11 @@ class Holdings:
         self._claims: dict[int, Claim] = {}
         self._windows: dict[int, int] = {}
         self._by_endpoint: Counter[int] = Counter()
-        self._answering: set[int] = set()
+        self._answered: dict[int, bool] = {}
+        """Whether an endpoint's last request was answered, however."""
+        self._failures: Counter[int] = Counter()
+        """In a row, since this drain began."""
+        self._counting = threading.Lock()
         self._stopping: dict[int, int] = {}
         """Endpoints that asked for no more, by the delivery that they were asked about."""
 
@@ -47,8 +54,9 @@ class Holdings:
         return endpoint in tuple(self._stopping.values())
 
     def room_if_it_answers(self, endpoint: int) -> int:
-        """The same, but none for an endpoint that has not answered, or not the last time."""
-        return self.room(endpoint) if endpoint in self._answering else 0
+        """The same, but none for one that has yet to answer its first, or let the last time out."""
+        answers = self._answered.get(endpoint, not self._by_endpoint[endpoint])
+        return self.room(endpoint) if answers else 0
 
     def take(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
@@ -69,13 +77,16 @@ class Holdings:
 
     def learn(self, finding: Finding) -> None:
         endpoint = finding.claim.endpoint_id
-        window = self._window(endpoint)
-        if failing(finding.outcome):
-            self._windows[endpoint] = max(1, window // 2)
-            self._answering.discard(endpoint)
-        else:
-            self._windows[endpoint] = min(LARGEST, window + GROWTH)
-            self._answering.add(endpoint)
+        window, failed = self._window(endpoint), failing(finding.outcome)
+        self._windows[endpoint] = max(1, window // 2) if failed else min(LARGEST, window + GROWTH)
+        self._answered[endpoint] = finding.outcome.fault is not Fault.TIMEOUT
+
+    def trips(self, finding: Finding) -> bool:
+        """Whether so many failed in a row that its breaker will open. For any thread, once each."""
+        endpoint, failed = finding.claim.endpoint_id, failing(finding.outcome)
+        with self._counting:
+            self._failures[endpoint] = self._failures[endpoint] + 1 if failed else 0
+            return self._failures[endpoint] >= settings.BREAKER_FAILURES
 
     def _window(self, endpoint: int) -> int:
         return self._windows.get(endpoint, FIRST)

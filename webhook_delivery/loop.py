@@ -19,7 +19,9 @@ from webhook_delivery.scheduling import schedules
 logger = logging.getLogger(__name__)
 
 ROUND_SECONDS = 20
-"""How long one round lasts; lost claims and strays are looked for at the start of each."""
+"""How often lost claims and strays are looked for, also while requests are in flight."""
+RUN_SECONDS = 900
+"""How long one drain goes on without a pause, before it may wait for requests that hang."""
 
 
 def once(*, using: str, seconds: float) -> Report:
@@ -31,35 +33,48 @@ def once(*, using: str, seconds: float) -> Report:
 def run(*, using: str, stopped: Callable[[], bool]) -> None:
     """Send whatever falls due until `stopped()`; what is in flight then is waited for."""
     with closing(Listener(using=using, stopped=stopped)) as listener:
+        rounds = _Rounds(using, listener)
         while not stopped():
             try:
-                _round(using, stopped, listener)
+                drain(
+                    using=using,
+                    seconds=RUN_SECONDS,
+                    stay=lambda: ROUND_SECONDS,
+                    meanwhile=rounds,
+                    stopped=stopped,
+                    rest=listener.rest,
+                )
+                listener.rest(rounds.left())
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again")
                 connections[using].close()
                 time.sleep(1)
 
 
-def _round(using: str, stopped: Callable[[], bool], listener: Listener) -> None:
-    listener.prove()
-    _begin(using)
-    ends = time.monotonic() + ROUND_SECONDS
-    while not stopped() and (left := ends - time.monotonic()) > 0:
-        drain(
-            using=using,
-            seconds=left,
-            stay=lambda: ROUND_SECONDS,
-            stopped=stopped,
-            rest=listener.rest,
-        )
-        listener.rest(ends - time.monotonic())
+class _Rounds:
+    """Begins a round whenever the last is over."""
+
+    def __init__(self, using: str, listener: Listener) -> None:
+        self._using, self._listener = using, listener
+        self._over = 0.0
+
+    def __call__(self) -> bool:
+        if self.left() > 0:
+            return False
+        self._over = time.monotonic() + ROUND_SECONDS
+        self._listener.prove()
+        _begin(self._using)
+        return True
+
+    def left(self) -> float:
+        return self._over - time.monotonic()
 
 
 def _begin(using: str) -> None:
     """Do the sweep's work too: there may be no other."""
-    doorbell.answer(using=using)
-    doorbell.begin_sweep(using=using)
     for part in (
+        partial(doorbell.answer, using=using),
+        partial(doorbell.begin_sweep, using=using),
         partial(lifecycle.rescue, using=using),
         partial(endpoints.settle_strays, using=using),
         partial(lifecycle.move_up, using=using),

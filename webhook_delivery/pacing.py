@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from webhook_delivery.outcomes import Fault, Outcome
 
@@ -86,15 +87,15 @@ def answered(
     traffic: Traffic, breaker: Breaker, outcomes: Iterable[Outcome], now: datetime
 ) -> Traffic:
     """
-    What is remembered after these outcomes, which came about together.
+    What is remembered after these outcomes, in their order: failures count from the last success.
 
     While it is blocked they are of requests that began before: they neither open nor close it.
     """
     outcomes = [outcome for outcome in outcomes if outcome.fault not in OURS]
-    failed = sum(1 for outcome in outcomes if failing(outcome))
+    failed = sum(1 for _ in takewhile(failing, reversed(outcomes)))
     if failed < len(outcomes) and not traffic.blocked(now):
         traffic = replace(traffic, failures=0, openings=0, blocked_until=None)
-    elif failed and not traffic.blocked(now):
+    if failed and not traffic.blocked(now):
         traffic = _failed(traffic, breaker, failed, now)
     return _asked_to_wait(traffic, breaker, outcomes, now)
 

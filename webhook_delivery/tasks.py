@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 from django.db import router
 
@@ -40,9 +41,16 @@ def drain() -> None:
             using=using,
             seconds=scheduling.budget(),
             stay=lambda: stack.enter_context(doorbell.watch(using=using)),
-            meanwhile=_look_after_the_lost,
+            meanwhile=partial(_do_next, iter([_look_after_the_lost])),
         )
     doorbell.arm(report.next_due, using=using)
+
+
+def _do_next(acts: Iterator[Callable[[], None]]) -> bool:
+    for act in acts:
+        act()
+        return True
+    return False
 
 
 @never_raises

@@ -11,7 +11,8 @@ from webhook_delivery.claims import Settled
 from webhook_delivery.conf import settings
 from webhook_delivery.locking import can_skip
 from webhook_delivery.models import Endpoint, Lane
-from webhook_delivery.pacing import Breaker, Traffic, answered, failing
+from webhook_delivery.outcomes import Outcome
+from webhook_delivery.pacing import Breaker, Traffic, answered, failing, stopping
 
 
 def breaker() -> Breaker:
@@ -48,12 +49,13 @@ def hear(settled: Iterable[Settled], *, now: datetime, using: str) -> None:
     told = defaultdict(list)
     for each in settled:
         told[each.finding.claim.endpoint_id].append(each)
-    news = {pk: [s.finding.outcome for s in heard] for pk, heard in told.items() if _new(heard)}
+    news = {pk for pk, heard in told.items() if _new(heard)}
     ordered = {pk for pk, heard in told.items() if any(s.finding.claim.in_order for s in heard)}
     if not (needed := {*news, *ordered}):
         return
     for pk, traffic in _lock(needed, using, wait=True).items():
-        after = answered(traffic, breaker(), news.get(pk, ()), now)
+        outcomes = _telling(told[pk], traffic) if pk in news else []
+        after = answered(traffic, breaker(), outcomes, now)
         if after != traffic:
             remember(pk, after, using=using)
 
@@ -61,6 +63,24 @@ def hear(settled: Iterable[Settled], *, now: datetime, using: str) -> None:
 def _new(heard: list[Settled]) -> bool:
     """Whether something failed, or was sent to see whether it would fail again."""
     return any(s.finding.claim.doubted or failing(s.finding.outcome) for s in heard)
+
+
+def _telling(heard: list[Settled], traffic: Traffic) -> list[Outcome]:
+    """
+    Not that those failed which had been claimed before the breaker opened: it knows that.
+
+    Each of them would double its time without a probe.
+    """
+    opened = traffic.failures >= breaker().failures
+    return [
+        each.finding.outcome
+        for each in heard
+        if not opened or each.finding.claim.doubted or not _silent(each.finding.outcome)
+    ]
+
+
+def _silent(outcome: Outcome) -> bool:
+    return failing(outcome) and not stopping(outcome)
 
 
 def _lock(endpoints: Collection[int], using: str, wait: bool) -> dict[int, Traffic]:
