@@ -12,8 +12,9 @@ from benchmarks.pictures import histograms
 from benchmarks.sending import at_work, senders
 from benchmarks.stage import Samples, Stage
 
-EVENTS, SECONDS = 30, 15
-"""How many events are offered in one run, at irregular moments of so many seconds."""
+EVENTS, SECONDS = 12, 15
+"""How many events are offered in one run, at irregular moments of so many seconds: so few that no
+endpoint refuses ten in a row, which would open its breaker."""
 WAITS = (1, 2, 3, 4, 5)
 """The schedule of each endpoint: its first retry is due after so many seconds and the jitter."""
 AWAITED_SECONDS = 60

@@ -28,29 +28,35 @@ def multiply(event: Event, count: int, *, ago: str) -> None:
         last = cursor.fetchone()[0]
         new, series = NEW_ID.format(base=base), f"generate_series(1, {count}) n"
         older = f"{{}} - n * interval '{ago}'"
+        cursor.execute(_insert(Event, "id", {"id": new}, older) + f", {series}", [event.pk])
+        # Else foreign keys are checked by the plan of when there was one row: by reading them all.
+        cursor.execute(f"analyze {Event._meta.db_table}")
         cursor.execute(
-            _insert(Event, {"id": new}, older) + f", {series} where t.id = %s", [event.pk]
+            _insert(Delivery, "event_id", {"event_id": new}, older) + f", {series}", [event.pk]
         )
-        cursor.execute(
-            _insert(Delivery, {"event_id": new}, older) + f", {series} where t.event_id = %s",
-            [event.pk],
-        )
+        cursor.execute(f"analyze {Delivery._meta.db_table}")
         # The log of one delivery stands for all: they differ in their endpoint only.
         one = Delivery.objects.filter(event=event).values_list("pk", flat=True)[0]
         cursor.execute(
-            _insert(Attempt, {"delivery_id": "d.id"}, "{}")
-            + f", {Delivery._meta.db_table} d where t.delivery_id = %s and d.id > %s",
+            _insert(Attempt, "delivery_id", {"delivery_id": "d.id"}, "{}")
+            + f", {Delivery._meta.db_table} d where d.id > %s",
             [one, last],
         )
 
 
-def _insert(model: type[models.Model], replaced: Expressions, dated: str) -> str:
-    """Every column is copied, but those that are replaced, numbered by the table, or dated."""
+def _insert(model: type[models.Model], by: str, replaced: Expressions, dated: str) -> str:
+    """
+    Every column is copied, but those that are replaced, numbered by the table, or dated.
+
+    What is copied is read once, and first: read again for each number, PostgreSQL would pass over
+    what is written meanwhile, each time.
+    """
     fields = [f for f in model._meta.concrete_fields if not isinstance(f, models.AutoField)]
     told = [replaced.get(f.column or "", _copied(f, dated)) for f in fields]
     table = model._meta.db_table
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    return f"insert into {table} ({columns}) select {', '.join(told)} from {table} t"
+    copied = f"with t as materialized (select * from {table} where {by} = %s)"
+    return f"{copied} insert into {table} ({columns}) select {', '.join(told)} from t"
 
 
 def _copied(field: models.Field[Any, Any], dated: str) -> str:
