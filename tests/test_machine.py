@@ -231,8 +231,8 @@ class Deliveries(RuleBasedStateMachine):
         self.verb = "switch"
         with pytest.MonkeyPatch.context() as patch:
             if dies:
-                patch.setattr(lifecycle, "hold", lambda rows: [])
-                patch.setattr(lifecycle, "release", lambda rows: [])
+                patch.setattr(lifecycle, "hold", lambda rows, most=None: [])
+                patch.setattr(lifecycle, "release", lambda rows, most=None: [])
             getattr(endpoints, SWITCHES[state])(self.endpoints[endpoint], using=DB)
         self.ledger.endpoints[endpoint] = state
         if not dies:
