@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
+from benchmarks.workers import WAKE
 from webhook_delivery import publish
 
 PADDING = 60
@@ -19,8 +20,12 @@ PADDING = 60
 def prepare(
     *, moments: list[float], event_types: list[str], body_bytes: int = 1024
 ) -> Callable[[], Mapping[str, Any]]:
-    """`moments`: seconds after the beginning; the event types are taken in turn."""
-    connection.ensure_connection()
+    """
+    Publish once in advance, for a process connects to its database and its broker only once.
+
+    moments: seconds after the beginning; the event types are taken in turn.
+    """
+    publish(WAKE, b"{}")
     committed: dict[int, float] = {}
     padding = "x" * max(0, body_bytes - PADDING)
 
