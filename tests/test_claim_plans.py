@@ -7,10 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.conftest import make_endpoint
-from tests.owing import block
+from tests.owing import block, owe
 from webhook_delivery import lifecycle
 from webhook_delivery.lifecycle.looking import Look
-from webhook_delivery.models import Delivery, Endpoint, Event
+from webhook_delivery.models import Delivery, Endpoint, Event, Lane
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -124,6 +124,14 @@ if connection.vendor == "postgresql":
 
     def test_a_claim_reads_little_of_twenty_thousand_rows():
         fill(20_000, 500, each=5)
+
+        claims_read_little()
+
+    def test_a_claim_reads_little_if_all_but_a_few_are_owed_to_one_endpoint():
+        dead = fill(20_000, 20, each=0)
+        Lane.objects.filter(endpoint=dead).update(blocked_until=None)
+        few = Endpoint.objects.exclude(pk=dead.pk)[:5]
+        owe(1, *few)
 
         claims_read_little()
 

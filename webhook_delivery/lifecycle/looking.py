@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import OuterRef, Q, Subquery
+from django.db import connections
+from django.db.models import F, OuterRef, Q, Subquery, Value
+from django.db.models.lookups import In
 
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Event, Lane
@@ -23,6 +25,9 @@ TURN = 500
 """How many endpoints are asked at once whether anything is due to them."""
 TURN_SECONDS = 0.25
 """How often they are asked, as long as what is seen at the ends is enough to do."""
+OWN_ORDER = "endpoint_id", "due_at"
+NOBODY = 0
+"""No endpoint has this number."""
 FEW = 4
 """Of so many endpoints at most it is looked at once what is due to each."""
 
@@ -67,7 +72,7 @@ class Look:
     def again(self, endpoints: Iterable[int]) -> list[Due]:
         """What has been due longest to each of these; of each as much as one look sees."""
         rows = self._rows()
-        return [due for pk in endpoints for due in _seen(rows.filter(endpoint=pk), "due_at")]
+        return [due for pk in endpoints for due in _seen(self._to(pk, rows), *OWN_ORDER)]
 
     def led_to(self, claims: Sequence[object], *, parked: bool) -> None:
         """
@@ -110,7 +115,7 @@ class Look:
 
     def _firsts(self) -> list[Due]:
         """The first that is due to each of the endpoints whose turn it is."""
-        first = Delivery.objects.fallen_due().filter(endpoint=OuterRef("pk")).order_by("due_at")
+        first = self._to(OuterRef("pk"), Delivery.objects.fallen_due()).order_by(*OWN_ORDER)
         self.turned = time.monotonic()
         self.whole = self.whole or self.turned_to == 0
         asked = Endpoint.objects.using(self.using).on().filter(pk__gt=self.turned_to)
@@ -119,9 +124,20 @@ class Look:
         self.turned_to = turn[-1][0] if len(turn) == TURN else 0
         firsts = [first for _, first in turn if first]
         rows = Delivery.objects.using(self.using).filter(pk__in=firsts)
-        return _seen(rows, "due_at", TURN) if firsts else []
+        return _seen(rows, "due_at", most=TURN) if firsts else []
+
+    def _to(self, endpoint: int | OuterRef, rows: DeliveryQuerySet) -> DeliveryQuerySet:
+        """
+        What is due to one endpoint, to be read in `OWN_ORDER`: by the endpoint's own index.
+
+        PostgreSQL may believe that the first to one endpoint is soon found among all by their due
+        times; that of one of two, it does not.
+        """
+        if connections[self.using].vendor != "postgresql":
+            return rows.filter(endpoint=endpoint)
+        return rows.filter(In(F("endpoint_id"), [endpoint, Value(NOBODY)]))
 
 
-def _seen(rows: DeliveryQuerySet, order: str, most: int = VIEW) -> list[Due]:
-    columns = rows.order_by(order).values_list("pk", "endpoint_id", "attempts_made", "sequence")
+def _seen(rows: DeliveryQuerySet, *order: str, most: int = VIEW) -> list[Due]:
+    columns = rows.order_by(*order).values_list("pk", "endpoint_id", "attempts_made", "sequence")
     return [Due(pk, to, not made, sequence) for pk, to, made, sequence in columns[:most]]
