@@ -26,7 +26,7 @@ from benchmarks.sending import LOOP, ORM, at_work
 from benchmarks.stage import Stage, Told
 
 OURS = (LOOP, ORM)
-ENDPOINTS, RATE, SECONDS = 20, 10, 12
+ENDPOINTS, RATE, SECONDS = 20, 10, 10
 PEERS_RATE = 1
 """Events a second that the peers are offered: with more, some fall behind by themselves."""
 TIMEOUT = 5
