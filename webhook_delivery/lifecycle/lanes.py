@@ -69,18 +69,12 @@ def _telling(heard: list[Settled], traffic: Traffic) -> list[Outcome]:
     """
     Not that those failed which had been claimed before the breaker opened: it knows that.
 
-    Each of them would double its time without a probe.
+    Each of them would double its time without a probe. What asks for a pause is heard in any case.
     """
-    opened = traffic.failures >= breaker().failures
-    return [
-        each.finding.outcome
-        for each in heard
-        if not opened or each.finding.claim.doubted or not _silent(each.finding.outcome)
-    ]
-
-
-def _silent(outcome: Outcome) -> bool:
-    return failing(outcome) and not stopping(outcome)
+    if traffic.failures < breaker().failures:
+        return [each.finding.outcome for each in heard]
+    outcomes = [(each.finding.outcome, each.finding.claim.doubted) for each in heard]
+    return [said for said, probed in outcomes if probed or stopping(said) or not failing(said)]
 
 
 def _lock(endpoints: Collection[int], using: str, wait: bool) -> dict[int, Traffic]:
