@@ -57,7 +57,7 @@ def drain(
     Send what is due.
 
     seconds: after so long it ends, as soon as what is in flight has been answered; until then only
-        endpoints that answer are sent more. When `stopped()`, nothing new is begun at all.
+        endpoints that do not hang are sent more. When `stopped()`, nothing new is begun at all.
     stay: for how many seconds to wait for what falls due within `doorbell.HANDOVER_SECONDS`; asked
         once, when there is nothing else to do.
     meanwhile: is done again and again, while requests are in flight; returns whether it did
@@ -168,7 +168,7 @@ class _Run:
         return (low and (self.plenty or self.news)) or self._ago() >= LOOK_SECONDS
 
     def _may_extend(self) -> bool:
-        """While slow receivers are waited for, those that answer need not wait for them."""
+        """While slow receivers are waited for, the others need not wait for them."""
         late = time.monotonic() - self.ends > settings.LEASE_MARGIN_SECONDS
         return bool(self.held) and not late and self._ago() >= PEEK_SECONDS and self._room() > 0
 
