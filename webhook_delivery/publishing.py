@@ -141,13 +141,10 @@ def _write_chunk(events: Sequence[Event], using: str) -> int:
     return len(written)
 
 
-def attempt_now(
-    event: Event, *, using: str, seconds: float | None = None, regardless: bool = False
-) -> None:
+def attempt_now(event: Event, *, using: str, regardless: bool = False) -> None:
     """
     Make the first attempts here and now; what they cannot deliver stays due for a retry.
 
-    seconds: after so many nothing more is begun; default: `TIMEOUT_SECONDS`.
     regardless: of pauses and limits, which are not for a person who waits.
     """
     reached: set[int] = set()
@@ -155,7 +152,7 @@ def attempt_now(
         using=using,
         event=event,
         regardless=regardless,
-        seconds=seconds or settings.TIMEOUT_SECONDS,
+        seconds=settings.TIMEOUT_SECONDS,
         heard=lambda settled: reached.add(settled.finding.claim.endpoint_id),
     )
     # What could not be sent beside this one may be sent now, and is for others to send.

@@ -19,7 +19,7 @@ from webhook_delivery.transport.deadlines import PunctualSocket, PunctualTLSSock
 
 
 class Unreachable(Exception):
-    """No connection was made; says why. Not an OSError, so that urllib3 leaves it alone."""
+    """No connection was made; says why. Not an OSError, for which the next address is tried."""
 
     def __init__(self, fault: Fault, detail: str) -> None:
         super().__init__(detail)
