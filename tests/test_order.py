@@ -267,16 +267,22 @@ def test_a_lost_worker_keeps_its_place_until_its_attempts_run_out():
     assert numbers(claim_all()) == [second.pk]
 
 
-@pytest.mark.usefixtures("claim_path")
-def test_of_one_key_no_two_are_in_flight_even_if_an_older_one_comes_back():
-    target = make_endpoint()
+def older_comes_back(target: Endpoint) -> tuple[Delivery, list[Claim]]:
+    """The dead first of a key is redelivered while the second is in flight, and has to wait."""
     publish_many(2, key="order:7")
     first, _second = owed(target)
     settle(claim_all(), 404)
     flying = claim_all()
-
     lifecycle.redeliver(Delivery.objects.filter(pk=first.pk))
     assert claim_all() == []
+    return first, flying
+
+
+@pytest.mark.usefixtures("claim_path")
+def test_of_one_key_no_two_are_in_flight_even_if_an_older_one_comes_back():
+    target = make_endpoint()
+    first, flying = older_comes_back(target)
+
     settle(flying, 503)
 
     make_due()
@@ -286,12 +292,7 @@ def test_of_one_key_no_two_are_in_flight_even_if_an_older_one_comes_back():
 
 def test_what_is_given_back_lets_an_older_one_pass_that_came_back_meanwhile():
     target = make_endpoint()
-    publish_many(2, key="order:7")
-    first, _second = owed(target)
-    settle(claim_all(), 404)
-    flying = claim_all()
-    lifecycle.redeliver(Delivery.objects.filter(pk=first.pk))
-    assert claim_all() == []
+    first, flying = older_comes_back(target)
 
     lifecycle.give_back(flying, using=DB)
 
