@@ -8,7 +8,7 @@ from pathlib import Path
 from example_project.settings import *  # noqa: F403
 from example_project.settings import DATABASES, INSTALLED_APPS, Q_CLUSTER, WEBHOOK_DELIVERY
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.library"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.library", "tests.emptying"]
 
 pinned = os.environ.get("WEBHOOK_TEST_DATABASE")
 """The name of a running test's database, for the processes it starts."""
