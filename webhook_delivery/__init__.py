@@ -6,7 +6,8 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
 4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models
 5. the proof:           history → logbook → judging → verification; archive → restoring
-6. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin
+6. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin;
+                        rotation, of one secret, and resealing, of all; verifying, for receivers
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from webhook_delivery.payloads import PayloadNotSerializable
     from webhook_delivery.publishing import publish, publish_many
     from webhook_delivery.registry import ModelWebhooks, register
+    from webhook_delivery.verifying import InvalidSignature, verify
 
 __all__ = [
     "InvalidEvent",
+    "InvalidSignature",
     "ModelWebhooks",
     "NewEvent",
     "PayloadNotSerializable",
@@ -31,16 +34,19 @@ __all__ = [
     "publish",
     "publish_many",
     "register",
+    "verify",
 ]
 
 _HOMES = {
     "InvalidEvent": "composing",
+    "InvalidSignature": "verifying",
     "ModelWebhooks": "registry",
     "NewEvent": "composing",
     "PayloadNotSerializable": "payloads",
     "publish": "publishing",
     "publish_many": "publishing",
     "register": "registry",
+    "verify": "verifying",
 }
 
 
