@@ -1,11 +1,13 @@
 """Anything becomes the exact bytes, once, or is refused in the caller's face."""
 
 import json
+import tracemalloc
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.utils.translation import gettext_lazy
 
 from webhook_delivery.payloads import PayloadNotSerializable, body_of
@@ -34,6 +36,8 @@ def test_bytes_are_sent_as_they_are():
         (gettext_lazy("order"), "order"),
         ("\x00 \ud800 😀", "\x00 \ud800 😀"),
         (2**53 + 1, 2**53 + 1),
+        (10**400, 10**400),
+        (Decimal("NaN"), "NaN"),
         (None, None),
     ],
     ids=repr,
@@ -48,11 +52,24 @@ def recursive() -> list:
     return loop
 
 
+def deep(levels: int) -> list:
+    payload: list = []
+    for _ in range(levels):
+        payload = [payload]
+    return payload
+
+
 @pytest.mark.parametrize(
     "payload",
-    [float("nan"), float("inf"), {1, 2}, object(), {(1, 2): 3}, {"a": b"x"}],
-    ids=["nan", "infinity", "set", "object", "tuple key", "bytes"],
-)
+    [
+        float("nan"), float("inf"), -float("inf"), 1e400, {1, 2}, object(), Permission(name="x"),
+        {(1, 2): 3}, {"a": b"x"}, 10**5000, deep(100_000),
+    ],
+    ids=[
+        "nan", "infinity", "-infinity", "1e400", "set", "object", "model", "tuple key", "bytes",
+        "more digits than Python writes", "too deep",
+    ],
+)  # fmt: skip
 def test_what_is_no_json_is_refused(payload):
     with pytest.raises(PayloadNotSerializable):
         body_of("a", payload, at=AT)
@@ -61,6 +78,22 @@ def test_what_is_no_json_is_refused(payload):
 def test_a_payload_that_contains_itself_is_refused():
     with pytest.raises(PayloadNotSerializable):
         body_of("a", recursive(), at=AT)
+
+
+def test_keys_that_are_written_alike_stay_as_they_are():
+    """Both are sent; which one counts is the receiver's affair (RFC 8259 §4)."""
+    assert body_of("a", {True: 1, "true": 2}, at=AT).endswith(b'"data":{"true":1,"true":2}}')
+
+
+@pytest.mark.parametrize("payload", [b"x" * 50_000_000, "x" * 50_000_000], ids=["bytes", "text"])
+def test_a_payload_that_is_far_too_large_is_not_copied_more_than_it_must(payload):
+    tracemalloc.start()
+    with pytest.raises(PayloadNotSerializable, match="MAX_PAYLOAD_BYTES"):
+        body_of("a", payload, at=AT)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 2.1 * 50_000_000
 
 
 def test_a_payload_that_is_too_large_is_refused_with_the_setting_to_change(settings):

@@ -24,20 +24,19 @@ def body_of(event_type: str, payload: Any, *, at: datetime) -> bytes:
     The envelope is `{"type": …, "timestamp": …, "data": payload}`, in ASCII, without NaN.
     Raises PayloadNotSerializable, before any SQL, so that the caller's transaction stays usable.
     """
-    body = payload if isinstance(payload, bytes) else _envelope(event_type, payload, at)
-    if len(body) > settings.MAX_PAYLOAD_BYTES:
+    written = payload if isinstance(payload, bytes) else _envelope(event_type, payload, at)
+    if len(written) > settings.MAX_PAYLOAD_BYTES:
         raise PayloadNotSerializable(
-            f"The payload of {event_type} has {len(body)} bytes; "
+            f"The payload of {event_type} has {len(written)} bytes; "
             f"MAX_PAYLOAD_BYTES allows {settings.MAX_PAYLOAD_BYTES}."
         )
-    return body
+    return written if isinstance(written, bytes) else written.encode()
 
 
-def _envelope(event_type: str, payload: Any, at: datetime) -> bytes:
+def _envelope(event_type: str, payload: Any, at: datetime) -> str:
+    """In ASCII, so that it has as many bytes as characters."""
     envelope = {"type": event_type, "timestamp": at, "data": payload}
     try:
-        return json.dumps(
-            envelope, cls=DjangoJSONEncoder, allow_nan=False, separators=(",", ":")
-        ).encode()
+        return json.dumps(envelope, cls=DjangoJSONEncoder, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise PayloadNotSerializable(f"The payload of {event_type}: {error}") from error
