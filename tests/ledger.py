@@ -20,6 +20,7 @@ ANSWERS = {
     "429": Outcome(429, Fault.CLIENT_ERROR, retry_after=7200),
     "503": Outcome(503, Fault.SERVER_ERROR),
     "timeout": Outcome(fault=Fault.TIMEOUT),
+    "secret": Outcome(fault=Fault.SECRET),
 }
 
 
@@ -39,6 +40,7 @@ class Owed:
     lost: int = 0
     """Claims that a rescue took over: whether they were sent, nobody knows."""
     retried: int = 0
+    deferred: int = 0
 
     def __str__(self) -> str:
         return f"{self.endpoint}: {self.state}, due {self.due}, {self.made}-{self.forgiven} made"
@@ -75,6 +77,17 @@ class Owed:
         else:
             self.hold()
 
+    def defer(self, *, now: int, on: bool) -> None:
+        """Wait, with as many attempts left as before, and at most five minutes."""
+        waits = SCHEDULE[min(self.made - self.forgiven, len(SCHEDULE)) - 1]
+        self.token = None
+        self.forgiven += 1
+        self.deferred += 1
+        if on:
+            self.wait(now + min(waits, 300))
+        else:
+            self.hold()
+
     def answered(self, answer: str, *, now: int, on: bool) -> None:
         self.retried += answer in ("429", "503", "timeout")
         match answer:
@@ -84,6 +97,8 @@ class Owed:
                 self.end("dead")
             case "429":
                 self.retry(7200, now=now, on=on)
+            case "secret":
+                self.defer(now=now, on=on)
             case _:
                 self.retry(1, now=now, on=on)
 

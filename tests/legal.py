@@ -14,8 +14,8 @@ VERDICTS = {
     State.DELIVERED: {"delivered"},
     State.DEAD: {"dead"},
     State.DISCARDED: {"dead"},
-    State.PENDING: {"retry", "delivered", "dead"},  # the last two, if it was redelivered
-    State.HELD: {"retry", "delivered", "dead"},
+    State.PENDING: {"retry", "deferred", "delivered", "dead"},  # the last two, if redelivered
+    State.HELD: {"retry", "deferred", "delivered", "dead"},
 }
 """What the last attempt may have led to, where there was one; while sending, none is recorded."""
 

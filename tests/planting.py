@@ -26,8 +26,16 @@ PASTS: dict[str, list[str]] = {
     "discarded": ["dead", "discard"],
     "redelivered": ["dead", "redeliver"],
     "delivered again": ["dead", "redeliver", "retry", "delivered"],
+    "deferred": ["retry", "deferred"],
 }
 """What has happened to a delivery of each kind."""
+FOUND = {
+    "retry": (503, "http_5xx"),
+    "deferred": (None, "secret"),
+    "delivered": (200, ""),
+    "dead": (503, "http_5xx"),
+}
+"""The status and the fault of an attempt with each verdict."""
 
 
 @dataclass
@@ -54,12 +62,14 @@ def live(kind: str, pk: int, event: Event, endpoint: Endpoint) -> Life:
 
 def _go_on(life: Life, what: str, at: datetime) -> None:
     row, due = life.delivery, at + timedelta(minutes=5)
-    if what in ("retry", "delivered", "dead"):
+    if what in FOUND:
         row.attempts_made += 1
-        row.last_status, row.reason = (200, "") if what == "delivered" else (503, "http_5xx")
-        row.state = "pending" if what == "retry" else what
-        row.due_at = due if what == "retry" else None
-        row.ended_at = None if what == "retry" else at + timedelta(milliseconds=7)
+        row.attempts_forgiven += what == "deferred"
+        row.last_status, row.reason = FOUND[what]
+        waits = what in ("retry", "deferred")
+        row.state = "pending" if waits else what
+        row.due_at = due if waits else None
+        row.ended_at = None if waits else at + timedelta(milliseconds=7)
         life.log.append(
             Attempt(
                 delivery_id=row.pk,
@@ -189,6 +199,10 @@ PLANTED = [
         "attempts_made, due_at, last_status, reason",
         "pending",
     ),
+    _planted(
+        "a deferral counted", "deferred", row(attempts_forgiven=0), "attempts_forgiven", "pending"
+    ),
+    _planted("never due", "deferred", row(due_at=None), "due_at", "pending"),
     _planted("held by nobody", "new", row(state="held", due_at=None), "state", "pending"),
     _planted("said to wait", "delivered", row(state="pending"), "state", "delivered"),
     _planted("said to be held", "delivered", row(state="held"), "state", "delivered"),

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from webhook_delivery.addresses import allowed
 
+pytestmark = pytest.mark.everywhere_once
+
 REFUSED = {
     "loopback": ["127.0.0.1", "127.255.255.255", "::1"],
     "unspecified": ["0.0.0.0", "0.1.2.3", "::"],

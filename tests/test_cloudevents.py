@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from webhook_delivery.cloudevents import Happened, binary, structured
 from webhook_delivery.payloads import body_of
 
+pytestmark = pytest.mark.everywhere_once
+
 AT = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
 
 

@@ -96,7 +96,7 @@ def test_a_copy_of_what_is_there_is_found_to_agree():
 
     assert found == []
     assert states == {
-        "pending": 4,  # two of them a claim, and what waits after a redelivery
+        "pending": 5,  # among them a claim, what was redelivered, and what was deferred
         "held": 1,
         "delivered": 2,
         "dead": 1,

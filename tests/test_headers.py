@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from webhook_delivery.headers import Flaw, flaw_of, sendable
 
+pytestmark = pytest.mark.everywhere_once
+
 
 @pytest.mark.parametrize(
     "headers",
@@ -49,7 +51,8 @@ def test_names_that_are_none_are_refused(name):
         "Host", "content-length", "Content-Type", "Content-Encoding", "TRANSFER-ENCODING",
         "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade", "Expect", "Proxy-Authorization",
         "Proxy-Connection", "Cookie", "Accept-Encoding", "Date", "User-Agent", "Via",
-        "webhook-signature", "Webhook-Id", "WEBHOOK-TIMESTAMP", "webhook-attempt", "svix-id", "ce-id",
+        "webhook-signature", "Webhook-Id", "WEBHOOK-TIMESTAMP", "webhook-attempt", "svix-id",
+        "ce-id",
     ],
 )  # fmt: skip
 def test_those_that_only_we_write_are_refused_in_any_case(name):

@@ -161,6 +161,17 @@ def test_without_a_log_a_delivery_is_due_when_it_was_made():
 
 
 @everywhere_once
+def test_what_was_deferred_uses_up_no_attempt():
+    log = [attempt(1, "retry"), attempt(2, "deferred"), attempt(3, "deferred"), attempt(4, "dead")]
+
+    standing = fold(BIRTH, log[:3])
+    assert (standing.state, standing.attempts_made, standing.attempts_forgiven) == ("pending", 3, 2)
+    standing = fold(BIRTH, [*log, Moved(4, "redeliver", at(9)), attempt(5, "deferred")])
+    assert (standing.attempts_made, standing.attempts_forgiven) == (5, 5)
+    assert (standing.lost, standing.oddities) == ((), ())
+
+
+@everywhere_once
 def test_transitions_come_after_the_attempt_they_name_and_in_the_order_written():
     moves = [Moved(1, "redeliver", at(9)), Moved(0, "release", at(8))]
     log = in_order([attempt(2, "retry"), attempt(1, "dead")], moves)

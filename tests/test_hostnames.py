@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from webhook_delivery import hostnames
 
+pytestmark = pytest.mark.everywhere_once
+
 
 @pytest.mark.parametrize(
     ("url", "kept"),

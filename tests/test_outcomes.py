@@ -54,11 +54,28 @@ def test_overload_and_server_errors_are_retried(status):
     assert decide(outcome(status), attempt=1, policy=POLICY) == Decision(Verdict.RETRY, 5)
 
 
-@pytest.mark.parametrize(
-    "fault", [Fault.TIMEOUT, Fault.DNS, Fault.REFUSED, Fault.RESET, Fault.TLS, Fault.SECRET]
-)
+@pytest.mark.parametrize("fault", [Fault.TIMEOUT, Fault.DNS, Fault.REFUSED, Fault.RESET, Fault.TLS])
 def test_faults_of_the_network_are_retried(fault):
     assert decide(outcome(fault=fault), attempt=2, policy=POLICY) == Decision(Verdict.RETRY, 300)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "attempt", "waits"),
+    [([5, 300], 1, 5), ([5, 3000], 2, 300), ([5, 7], 3, 7), ([5, 7], 99, 7), ([], 1, 300)],
+    ids=str,
+)
+def test_what_cannot_be_signed_is_deferred_and_never_dies_of_it(schedule, attempt, waits):
+    policy = Policy(schedule=schedule, retry_after_cap=3600)
+
+    decision = decide(outcome(fault=Fault.SECRET), attempt=attempt, policy=policy)
+
+    assert decision == Decision(Verdict.DEFERRED, waits)
+
+
+def test_a_test_does_not_wait_for_its_key():
+    policy = Policy(schedule=[], retry_after_cap=3600, deferring=False)
+
+    assert decide(outcome(fault=Fault.SECRET), attempt=1, policy=policy).verdict is Verdict.DEAD
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 422])

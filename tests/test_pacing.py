@@ -240,6 +240,50 @@ def test_a_pause_that_is_asked_for_together_with_a_success_is_kept():
     assert blocked_for(heard(Traffic(), GOOD, BUSY)) == 60
 
 
+# ── what cannot be signed
+
+UNSIGNED = Outcome(fault=Fault.SECRET)
+
+
+def test_what_cannot_be_signed_stops_everything_at_once():
+    traffic = heard(Traffic(), *[UNSIGNED] * 20)
+
+    assert stopping(UNSIGNED)
+    assert not failing(UNSIGNED)
+    assert blocked_for(traffic) == BREAKER.seconds
+    assert not allowed(traffic, at=BREAKER.seconds - 0.001)
+    assert allowed(traffic, at=BREAKER.seconds) == 1
+
+
+def test_its_pauses_double_as_those_of_a_receiver_that_fails():
+    traffic, pauses = Traffic(), []
+    for _ in range(8):
+        traffic = heard(replace(traffic, blocked_until=NOW), UNSIGNED)
+        pauses.append(blocked_for(traffic))
+
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_one_success_shows_that_all_can_be_signed_again():
+    traffic = heard(Traffic(), UNSIGNED)
+
+    assert heard(replace(traffic, blocked_until=NOW), GOOD) == Traffic()
+
+
+def test_once_it_can_be_signed_a_receiver_that_fails_is_asked_one_by_one():
+    traffic = replace(heard(Traffic(), UNSIGNED), blocked_until=NOW)
+
+    traffic = heard(traffic, BAD)
+
+    assert not traffic.blocked(NOW)
+    assert allowed(traffic) == 1
+
+
+def test_a_success_on_the_way_does_not_hide_that_nothing_more_can_be_signed():
+    for outcomes in ([GOOD, UNSIGNED], [UNSIGNED, GOOD]):
+        assert heard(Traffic(), *outcomes).blocked(NOW)
+
+
 def test_what_is_gone_stops_everything():
     assert stopping(Outcome(410, Fault.GONE))
     assert not stopping(BAD)

@@ -243,7 +243,8 @@ def test_a_key_used_before_leaves_the_callers_transaction_usable():
 
 
 @pytest.mark.parametrize(
-    "event_type", ["", "order created", "order.", ".a", "a..b", "ä", "a" * 201]
+    "event_type",
+    ["", "order created", "order.", ".a", "a..b", "ä", "a" * 201, "a\n", "😀", "a" * 10_240],
 )
 def test_an_event_type_that_is_none_is_refused(event_type):
     with pytest.raises(InvalidEvent):
@@ -256,6 +257,9 @@ def test_an_event_type_that_is_none_is_refused(event_type):
         {"tenant": "x" * 101},
         {"tenant": None},
         {"tenant": "a\0b"},
+        {"tenant": "\ud800"},
+        {"key": "\udfff"},
+        {"source": "a\0b"},
         {"idempotency_key": "x" * 201},
         {"idempotency_key": "a\0b"},
         {"idempotency_key": 7},
@@ -268,7 +272,7 @@ def test_an_event_type_that_is_none_is_refused(event_type):
         {"event_type": None},
         {"event_type": 5},
     ],
-    ids=str,
+    ids=ascii,
 )
 def test_what_a_database_would_refuse_leaves_the_callers_transaction_usable(wrong):
     with transaction.atomic():

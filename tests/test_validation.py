@@ -43,8 +43,27 @@ def test_complete_public_addresses_are_accepted(strict, url):
         ("//receiver.example/", "complete"),
         ("https:///path", "complete"),
         ("https://user:pass@receiver.example/", "user names"),
-        ("https://receiver.example/#part", "fragments"),
+        ("https://receiver.example/#part", "fragment"),
+        ("https://receiver.example/#", "fragment"),
+        (" https://receiver.example/", "printable"),
+        ("https://receiver.example/\t", "printable"),
+        ("https://receiver.example/\0", "printable"),
+        ("file:///etc/passwd", "complete"),
+        ("gopher://receiver.example/", "complete"),
+        ("http+unix://%2Fvar%2Frun%2Fdocker.sock/", "complete"),
+        ("https:/receiver.example", "complete"),
+        ("https://a.example\\@b.example/", "user names"),
+        ("https://a.example#@b.example/", "fragment"),
         ("https://receiver.example:22/", "ALLOWED_PORTS"),
+        ("https://receiver.example:25/", "ALLOWED_PORTS"),
+        ("https://receiver.example:6379/", "ALLOWED_PORTS"),
+        ("https://receiver.example:-1/", "not a URL"),
+        ("https://127.1/", "four decimal numbers"),
+        ("https://0x7f000001/", "four decimal numbers"),
+        ("https://a..b/", "not a host name"),
+        ("https://xn--/", "not a host name"),
+        ("https://localhost/", "ALLOWED_NETWORKS"),
+        ("https://metadata/", "ALLOWED_NETWORKS"),
         ("https://receiver.example:0/", "ALLOWED_PORTS"),
         ("https://receiver.example:65536/", "not a URL"),
         ("https://[::1/", "not a URL"),
@@ -58,6 +77,14 @@ def test_others_are_refused_with_what_to_change(strict, url, said):
         validate_url(url)
 
     assert said in refused.value.messages[0]
+
+
+def test_every_port_but_none_can_be_opened(settings):
+    settings.WEBHOOK_DELIVERY = {"ALLOWED_PORTS": []}
+
+    validate_url("https://receiver.example:8443/")
+    with pytest.raises(ValidationError):
+        validate_url("https://receiver.example:0/")
 
 
 def test_settings_open_what_development_needs(settings):

@@ -33,6 +33,7 @@ from webhook_delivery.logbook import Recorded
 from webhook_delivery.models import DeliveryQuerySet, Transition
 from webhook_delivery.models.event import PREFIX, event_of
 from webhook_delivery.outcomes import Verdict
+from webhook_delivery.validation import is_storable
 
 VERSION = 1
 LONGEST_LINE = 16 * 1024 * 1024
@@ -187,7 +188,7 @@ class _Fields:
 
     def text(self, name: str, longest: int) -> str:
         value = self.get(name)
-        return str(self._proven(name, value, type(value) is str and _storable(value, longest)))
+        return str(self._proven(name, value, _fits(value, longest)))
 
     def word(self, name: str, words: list[Any]) -> str:
         value = self.text(name, 20)
@@ -222,10 +223,8 @@ class _Fields:
         return value
 
 
-def _storable(text: str, longest: int) -> bool:
-    """PostgreSQL refuses NUL, and every database half of a character."""
-    halves = any("\ud800" <= character <= "\udfff" for character in text)
-    return len(text) <= longest and "\0" not in text and not halves
+def _fits(value: Any, longest: int) -> bool:
+    return type(value) is str and len(value) <= longest and is_storable(value)
 
 
 def _moment(text: str) -> datetime | None:

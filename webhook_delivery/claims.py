@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -36,7 +37,7 @@ class Claim:
     """The attempt's number since publishing, or since the last redelivery."""
     trigger: str
     endpoint_id: int
-    url: str
+    url: str = field(repr=False)
     timeout: float
     sealed_secrets: tuple[bytes, ...] = field(repr=False)
     webhook_id: str
@@ -49,6 +50,14 @@ class Claim:
     """When, by the database's clock."""
     lease: float
     """How many seconds the claim lasts."""
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What its format says beside the body."""
+    sealed_headers: bytes = field(default=b"", repr=False)
+    ca_bundle: str = field(default="", repr=False)
+    sealed_client_certificate: bytes = field(default=b"", repr=False)
+    tls_minimum: str = "1.2"
+    first_attempted_at: datetime | None = None
+    """When the first attempt began; None if this is the first."""
     sequence: int | None = None
     """The sequence it belongs to; None: to none."""
     doubted: bool = False
@@ -88,9 +97,9 @@ class Finding:
     """In seconds; None if nobody knows."""
 
     def decide(self) -> Decision:
-        """Say what follows, by the claim's policy and with the jitter of the settings."""
+        """Say what follows, by the claim's policy; retries with the jitter of the settings."""
         decision = decide(self.outcome, attempt=self.claim.number_in_run, policy=self.claim.policy)
-        if decision.delay is None:
+        if decision.delay is None or decision.verdict is Verdict.DEFERRED:
             return decision
         return Decision(decision.verdict, lengthen(decision.delay, jitter=settings.RETRY_JITTER))
 
@@ -120,7 +129,7 @@ class Settled:
                 return Delivery.State.DELIVERED
             case Verdict.DEAD:
                 return Delivery.State.DEAD
-            case Verdict.RETRY:
+            case Verdict.RETRY | Verdict.DEFERRED:
                 return Delivery.State.PENDING if on else Delivery.State.HELD
 
     def due_at(self, now: datetime) -> datetime | None:

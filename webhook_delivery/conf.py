@@ -84,6 +84,16 @@ class Settings:
     ALLOWED_PORTS: Sequence[int] = (80, 443)
     """Ports that endpoints may use; an empty sequence allows every port."""
 
+    EGRESS_PROXY: str | None = None
+    """An HTTP proxy that all requests go through, `http://proxy.internal:4750`; it resolves the
+    names then, and has to refuse private addresses itself. The environment is never asked."""
+
+    HEADER_PREFIX: str = "webhook-"
+    """What the names of the signature's headers begin with; another is not Standard Webhooks."""
+
+    CLOUDEVENTS_SOURCE: str = "/webhooks"
+    """The `source` of what is sent as CloudEvents: a URI that says where the events come from."""
+
     SECRET_KEYS: Sequence[str] = ()
     """Fernet keys that seal secrets at rest, newest first. Derived from `SECRET_KEY` if empty."""
 

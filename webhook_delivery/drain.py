@@ -102,6 +102,8 @@ class _Run:
         """Whether the last look found something: then there may be more."""
         self.away = False
         """Whether the database did not take what was found."""
+        self.unsigned: set[int] = set()
+        """Endpoints of which it has been said that their secrets cannot be opened."""
         self.grounded: list[Claim] = []
         """What could begin if the database were there."""
         self.transport = Transport()
@@ -238,6 +240,7 @@ class _Run:
             self.report.count(each)
             self.heard(each)
             self.fruitful |= each.finding.claim.in_order  # then who stood behind it may be due
+        recording.complain(settled, known=self.unsigned)
         recording.hold_what_is_owed(settled, using=self.using)
 
     def _give_back(self, claims: list[Claim]) -> None:

@@ -32,6 +32,7 @@ class Subscriber(NamedTuple):
     endpoint: int
     state: str
     ordered: bool
+    format: str
     subscription: int
     tenant: str
     pattern: str
@@ -90,6 +91,7 @@ def _subscribers(kinds: Collection[Kind], using: str) -> QuerySet[Subscription, 
         "endpoint",
         "endpoint__state",
         "endpoint__ordered",
+        "endpoint__format",
         "pk",
         "endpoint__tenant",
         "pattern",

@@ -198,7 +198,7 @@ def _attempted(standing: Standing, entry: Attempted) -> Standing:
     return Standing(
         state=entry.verdict if ends else PENDING,
         attempts_made=entry.number,
-        attempts_forgiven=standing.attempts_forgiven,
+        attempts_forgiven=standing.attempts_forgiven + (entry.verdict == Verdict.DEFERRED),
         due_at=None if ends else entry.next_due_at or entry.started_at,
         trigger=standing.trigger,
         last_status=entry.status,

@@ -15,8 +15,10 @@ from django.db.models import F
 
 from webhook_delivery.claims import Claim, lease_seconds
 from webhook_delivery.clock import Now
+from webhook_delivery.cloudevents import STRUCTURED, Happened, binary, structured
 from webhook_delivery.conf import settings
 from webhook_delivery.models import (
+    Attempt,
     Delivery,
     DeliveryQuerySet,
     Endpoint,
@@ -53,6 +55,7 @@ class Row(NamedTuple):
     attempts_forgiven: int
     trigger: str
     sequence: int | None
+    format: str
     due_at: datetime
     now: datetime
 
@@ -80,12 +83,14 @@ def load(
     doubted: the endpoints that failed the last time.
     """
     events = _events({row.event_id for row in rows}, using)
+    firsts = _firsts(rows, using)
     common = {"lease": lease_seconds(), "_leased": leased, "_dated": time.monotonic()}
     needs = _Needs()
     return [
         _claim_of(
             row,
             doubted=row.endpoint_id in doubted,
+            first_attempted_at=firsts.get(row.pk),
             **needs.of(row, events.get(row.event_id), endpoints.get(row.endpoint_id)),
             **common,
         )
@@ -111,21 +116,23 @@ def reached(endpoints: EndpointQuerySet) -> dict[int, Endpoint]:
     return found
 
 
-class _Told(NamedTuple):
-    """What an event tells."""
-
-    event_type: str
-    webhook_id: str
-    content_type: str
-    body: bytes
-
-
-def _events(ids: Collection[uuid.UUID], using: str) -> dict[uuid.UUID, _Told]:
+def _events(ids: Collection[uuid.UUID], using: str) -> dict[uuid.UUID, Happened]:
     rows = Event.objects.using(using).filter(pk__in=ids)
-    columns = rows.values_list("pk", "event_type", "content_type", "body")
+    columns = rows.values_list("pk", "event_type", "created_at", "content_type", "body", "source")
+    where = settings.CLOUDEVENTS_SOURCE
     return {
-        pk: _Told(kind, webhook_id(pk), media, bytes(body)) for pk, kind, media, body in columns
+        pk: Happened(webhook_id(pk), kind, at, media, bytes(body), source=where, subject=about)
+        for pk, kind, at, media, body, about in columns
     }
+
+
+def _firsts(rows: Sequence[Row], using: str) -> dict[int, datetime]:
+    """When those that are not attempted for the first time were."""
+    again = [row.pk for row in rows if row.attempts_made > 1]
+    if not again:
+        return {}
+    attempts = Attempt.objects.using(using).filter(delivery__in=again, number=1)
+    return dict(attempts.values_list("delivery_id", "started_at"))
 
 
 def _claim_of(row: Row, **needs: Any) -> Claim:
@@ -150,8 +157,9 @@ class _Needs:
     def __init__(self) -> None:
         self._reached: dict[int, dict[str, Any]] = {}
         self._policies: dict[tuple[int, str, bool], Policy] = {}
+        self._written: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def of(self, row: Row, event: _Told | None, endpoint: Endpoint | None) -> dict[str, Any]:
+    def of(self, row: Row, event: Happened | None, endpoint: Endpoint | None) -> dict[str, Any]:
         if event is None or endpoint is None:
             return ORPHANED
         test = row.trigger == Delivery.Trigger.TEST
@@ -160,13 +168,27 @@ class _Needs:
             self._reached[endpoint.pk] = _reach(endpoint)
         if policy not in self._policies:
             self._policies[policy] = _policy_of(endpoint, event.event_type, test=test)
+        written = event.webhook_id, row.format
+        if written not in self._written:
+            self._written[written] = _write(event, row.format)
         return {
             "webhook_id": event.webhook_id,
-            "content_type": event.content_type,
-            "body": event.body,
             "policy": self._policies[policy],
+            **self._written[written],
             **self._reached[endpoint.pk],
         }
+
+
+def _write(event: Happened, as_: str) -> dict[str, Any]:
+    """The same bytes for each attempt: they follow from the event and nothing else."""
+    match as_:
+        case Endpoint.Format.STRUCTURED:
+            return {"content_type": STRUCTURED, "body": structured(event)}
+        case Endpoint.Format.BINARY:
+            media = event.content_type
+            return {"content_type": media, "body": event.data, "headers": binary(event)}
+        case _:
+            return {"content_type": event.content_type, "body": event.body}
 
 
 def _reach(endpoint: Endpoint) -> dict[str, Any]:
@@ -174,6 +196,10 @@ def _reach(endpoint: Endpoint) -> dict[str, Any]:
         "url": endpoint.url,
         "timeout": _timeout_of(endpoint),
         "sealed_secrets": tuple(vars(endpoint).get("sealed_secrets", ())),
+        "sealed_headers": bytes(endpoint.sealed_headers),
+        "ca_bundle": endpoint.ca_bundle,
+        "sealed_client_certificate": bytes(endpoint.sealed_client_certificate),
+        "tls_minimum": endpoint.tls_minimum,
     }
 
 
@@ -185,7 +211,7 @@ def _timeout_of(endpoint: Endpoint) -> float:
 def _policy_of(endpoint: Endpoint, event_type: str, *, test: bool) -> Policy:
     """A person waits for the outcome of a test: it is made once."""
     policy = policy_for(endpoint, event_type)
-    return replace(policy, schedule=()) if test else policy
+    return replace(policy, schedule=(), deferring=False) if test else policy
 
 
 def policy_for(endpoint: Endpoint, event_type: str) -> Policy:

@@ -21,13 +21,17 @@ SILENT = frozenset(
         Fault.RESET,
         Fault.TLS,
         Fault.PROTOCOL,
+        Fault.TOO_LARGE,
+        Fault.PROXY,
     }
 )
 """Faults of a receiver that is not there, or not well."""
 BUSY = frozenset({429, 503})
 """Answers whose `Retry-After` speaks for all requests, not for one (RFC 9110 §15.6.4, RFC 6585)."""
-OURS = frozenset({Fault.CONFIG, Fault.SECRET, Fault.BLOCKED, Fault.EXHAUSTED, Fault.WORKER_LOST})
+OURS = frozenset({Fault.CONFIG, Fault.BLOCKED, Fault.EXHAUSTED, Fault.INTERNAL, Fault.WORKER_LOST})
 """Faults that say nothing about the receiver: nobody asked it."""
+UNSIGNED = Fault.SECRET
+"""Says nothing about the receiver either; but nothing else that it is owed can be signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +94,18 @@ def answered(
     What is remembered after these outcomes, in their order: failures count from the last success.
 
     While it is blocked they are of requests that began before: they neither open nor close it.
+    What cannot be signed opens it at once: the next attempt is a probe of the key, as it were.
     """
-    outcomes = [outcome for outcome in outcomes if outcome.fault not in OURS]
-    failed = sum(1 for _ in takewhile(failing, reversed(outcomes)))
-    if failed < len(outcomes) and not traffic.blocked(now):
+    told = [outcome for outcome in outcomes if outcome.fault not in OURS]
+    said = [outcome for outcome in told if outcome.fault is not UNSIGNED]
+    failed = sum(1 for _ in takewhile(failing, reversed(said)))
+    if failed < len(said) and not traffic.blocked(now):
         traffic = replace(traffic, failures=0, openings=0, blocked_until=None)
     if failed and not traffic.blocked(now):
         traffic = _failed(traffic, breaker, failed, now)
-    return _asked_to_wait(traffic, breaker, outcomes, now)
+    if len(said) < len(told) and not traffic.blocked(now):
+        traffic = _opened(replace(traffic, failures=traffic.failures + 1), breaker, now)
+    return _asked_to_wait(traffic, breaker, said, now)
 
 
 def failing(outcome: Outcome) -> bool:
@@ -106,15 +114,16 @@ def failing(outcome: Outcome) -> bool:
 
 
 def stopping(outcome: Outcome) -> bool:
-    """Whether the receiver asks that nothing more come, for a while or for ever."""
-    return outcome.fault is Fault.GONE or bool(outcome.status in BUSY and outcome.retry_after)
+    """Whether nothing more may be sent for a while: the receiver says so, or none can be signed."""
+    paused = bool(outcome.status in BUSY and outcome.retry_after)
+    return outcome.fault is UNSIGNED or outcome.unwelcome or paused
 
 
 def _trusted_with(traffic: Traffic, breaker: Breaker) -> int:
     """After failures only as many as it takes to open the breaker, or to close it again."""
     if not traffic.failures:
         return 1_000_000
-    return max(1, breaker.failures - traffic.failures)
+    return 1 if traffic.openings else max(1, breaker.failures - traffic.failures)
 
 
 def _tokens(traffic: Traffic, rate: float | None, now: datetime) -> int:
@@ -126,16 +135,14 @@ def _tokens(traffic: Traffic, rate: float | None, now: datetime) -> int:
 
 
 def _failed(traffic: Traffic, breaker: Breaker, failed: int, now: datetime) -> Traffic:
-    failures = traffic.failures + failed
-    if failures < breaker.failures:
-        return replace(traffic, failures=failures)
+    traffic = replace(traffic, failures=traffic.failures + failed)
+    return _opened(traffic, breaker, now) if traffic.failures >= breaker.failures else traffic
+
+
+def _opened(traffic: Traffic, breaker: Breaker, now: datetime) -> Traffic:
     seconds = min(breaker.longest, breaker.seconds * 2.0 ** min(traffic.openings, 32))
-    return replace(
-        traffic,
-        failures=failures,
-        openings=traffic.openings + 1,
-        blocked_until=now + timedelta(seconds=seconds),
-    )
+    until = now + timedelta(seconds=seconds)
+    return replace(traffic, openings=traffic.openings + 1, blocked_until=until)
 
 
 def _asked_to_wait(

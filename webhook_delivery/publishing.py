@@ -108,7 +108,7 @@ def publish_test(endpoint: Endpoint, *, using: str | None = None) -> Event:
 
     def write_test() -> None:
         event.save(using=using, force_insert=True)
-        owed = Owed(event.pk, endpoint.pk, endpoint.state, Now())
+        owed = Owed(event.pk, endpoint.pk, endpoint.state, Now(), format=endpoint.format)
         lifecycle.owe([owed], using=using, trigger=Delivery.Trigger.TEST.value)
         doorbell.ring_on_commit(using=using)
 

@@ -15,13 +15,14 @@ from webhook_delivery.outcomes import Fault
 
 logger = logging.getLogger(__name__)
 
+GONE = "410 Gone"
 HELD_AT_ONCE = 500
 """What is held of a receiver that is gone before requests in flight are seen to again."""
 
 
 def record(findings: Sequence[Finding], *, using: str) -> list[Settled]:
     """
-    Settle; whoever said 410 Gone is switched off in the same transaction, or asked again.
+    Settle; whoever wants nothing more is switched off in the same transaction, or asked again.
 
     Raises the database's error if it is away: then nothing is recorded.
     """
@@ -40,6 +41,22 @@ def hold_what_is_owed(settled: Sequence[Settled], *, using: str) -> None:
         logger.exception("What is owed to %s is not held yet; the next sweep does it", gone)
 
 
+def complain(settled: Iterable[Settled], *, known: set[int]) -> None:
+    """Say aloud for which endpoints nothing can be signed, once of each: those told are `known`."""
+    unsigned = {
+        each.finding.claim.endpoint_id
+        for each in settled
+        if each.finding.outcome.fault is Fault.SECRET
+    }
+    for endpoint in unsigned - known:
+        logger.error(
+            "The secrets of endpoint %s cannot be opened: what it is owed is deferred. See whether "
+            "SECRET_KEYS or SECRET_KEY has changed; `webhooks health` says what to do",
+            endpoint,
+        )
+    known |= unsigned
+
+
 def give_back(claims: Sequence[Claim], *, using: str) -> None:
     """Give up what was not begun; if the database is away, the leases end by themselves."""
     try:
@@ -50,10 +67,15 @@ def give_back(claims: Sequence[Claim], *, using: str) -> None:
 
 def _settle_and_mark(findings: Sequence[Finding], using: str) -> list[Settled]:
     settled = lifecycle.settle(findings, using=using)
-    for gone in _gone(each.finding for each in settled):
-        endpoints.mark_off(gone, reason="410 Gone", using=using)
+    for gone, reason in _gone(each.finding for each in settled).items():
+        endpoints.mark_off(gone, reason=reason, using=using)
     return settled
 
 
-def _gone(findings: Iterable[Finding]) -> set[int]:
-    return {found.claim.endpoint_id for found in findings if found.outcome.fault is Fault.GONE}
+def _gone(findings: Iterable[Finding]) -> dict[int, str]:
+    """The endpoints that want nothing more, and how they said it."""
+    return {
+        found.claim.endpoint_id: "webhook-delivery: disable" if found.outcome.disable else GONE
+        for found in findings
+        if found.outcome.unwelcome
+    }

@@ -26,7 +26,7 @@ class Report:
         match settled.decision.verdict:
             case Verdict.DELIVERED:
                 self.delivered += 1
-            case Verdict.RETRY:
+            case Verdict.RETRY | Verdict.DEFERRED:
                 self.retried += 1
             case Verdict.DEAD:
                 self.dead += 1

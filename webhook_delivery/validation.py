@@ -1,4 +1,4 @@
-"""What a person may enter for an endpoint: URL, subscriptions, retry schedule ."""
+"""What a person may enter for an endpoint: URL, headers, subscriptions, retry schedule."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import Certificate, load_pem_x509_certificates
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from webhook_delivery import headers, hostnames
 from webhook_delivery.addresses import allowed
 from webhook_delivery.conf import settings
 
 LONGEST_URL = 2048
 LONGEST_TYPE = 200
 EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
-HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -38,7 +42,7 @@ def _problem_of(
         parts = _split(url)
         _validate_scheme(parts, http)
         _validate_authority(parts, ports)
-        _validate_literal(parts.hostname or "", networks)
+        _validate_host(parts.hostname or "", networks)
     except ValidationError as error:
         return error
     return None
@@ -80,19 +84,74 @@ def validate_event_type(event_type: Any) -> None:
 
 def validate_text(name: str, value: Any, *, longest: int, shortest: int = 0) -> None:
     """Raise ValidationError for what some database would refuse to store."""
-    fits = isinstance(value, str) and shortest <= len(value) <= longest and "\0" not in value
-    if not fits:
+    fits = isinstance(value, str) and shortest <= len(value) <= longest
+    if not fits or not is_storable(value):
         raise ValidationError(
             _("%(name)s must be a text of %(shortest)s to %(longest)s characters, without NUL."),
             params={"name": name, "shortest": shortest, "longest": longest},
         )
 
 
+def is_storable(text: str) -> bool:
+    """PostgreSQL refuses NUL, and every database half of a character."""
+    halves = any("\ud800" <= character <= "\udfff" for character in text)
+    return "\0" not in text and not halves
+
+
 def validate_content_type(content_type: Any) -> None:
     """Raise ValidationError for what cannot be sent as a header."""
     validate_text("content_type", content_type, longest=100, shortest=1)
-    if not HEADER_VALUE.fullmatch(content_type):
+    if not headers.VALUE.fullmatch(content_type):
         raise ValidationError(_("content_type must be printable ASCII."))
+
+
+def validate_headers(wanted: Any) -> None:
+    """Raise ValidationError for headers, a dict of texts, that would not be sent."""
+    if found := headers.flaw_of(wanted, prefix=settings.HEADER_PREFIX):
+        flaw, name = found
+        raise ValidationError(_FLAWS[flaw], params={"name": name})
+
+
+_FLAWS = {
+    headers.Flaw.NOT_A_MAPPING: _("Use names and values."),
+    headers.Flaw.TOO_MANY: _("Use at most 20 headers."),
+    headers.Flaw.TOO_LARGE: _("Use at most 8 KB of headers."),
+    headers.Flaw.NAME: _("%(name)s is no name for a header."),
+    headers.Flaw.VALUE: _("The value of %(name)s must be 1 to 1024 characters of printable ASCII."),
+    headers.Flaw.RESERVED: _("%(name)s is written by the sender, and nobody else."),
+    headers.Flaw.TWICE: _("%(name)s is there twice."),
+}
+
+
+def validate_certificates(pem: str) -> None:
+    """Raise ValidationError unless it holds certificates in PEM, and nothing that breaks them."""
+    if pem and not _certificates(pem):
+        raise ValidationError(_("Use certificates in PEM: -----BEGIN CERTIFICATE----- …"))
+
+
+def validate_client_certificate(pem: str) -> None:
+    """Raise ValidationError unless it is a certificate in PEM and its private key, unencrypted."""
+    if not pem:
+        return
+    certificates, key = _certificates(pem), _private_key(pem)
+    if not certificates or key is None or key.public_key() != certificates[0].public_key():
+        raise ValidationError(
+            _("Use a certificate in PEM, its chain, and its private key without a password.")
+        )
+
+
+def _certificates(pem: str) -> list[Certificate]:
+    try:
+        return load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        return []
+
+
+def _private_key(pem: str) -> PrivateKeyTypes | None:
+    try:
+        return load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
 
 
 def validate_timeout(seconds: float) -> None:
@@ -121,6 +180,8 @@ def _split(url: str) -> SplitResult:
         parts.port  # noqa: B018 - reading it raises for a port that is none
     except ValueError as error:
         raise ValidationError(_("This is not a URL: %(error)s"), params={"error": error}) from error
+    if "#" in url:
+        raise ValidationError(_("Leave out the fragment, from # on."))
     return parts
 
 
@@ -132,20 +193,26 @@ def _validate_scheme(parts: SplitResult, http: bool) -> None:
 
 
 def _validate_authority(parts: SplitResult, ports: tuple[int, ...]) -> None:
-    if "@" in parts.netloc or "\\" in parts.netloc or parts.fragment:
-        raise ValidationError(_("Leave out user names, passwords and fragments."))
+    if "@" in parts.netloc or "\\" in parts.netloc:
+        raise ValidationError(_("Leave out user names and passwords."))
     port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
-    if ports and port not in ports:
+    if port == 0 or (ports and port not in ports):
         raise ValidationError(_("Port %(port)s is not among ALLOWED_PORTS."), params={"port": port})
 
 
-def _validate_literal(host: str, networks: tuple[str, ...]) -> None:
-    """Names are checked when they are resolved, at every attempt; literals can be checked now."""
-    try:
-        fine = allowed(host, opened=networks)
-    except ValueError:
-        return
-    if not fine:
+def _validate_host(host: str, networks: tuple[str, ...]) -> None:
+    """What a name leads to is checked when it is resolved, at every attempt; the rest, now."""
+    if hostnames.is_address(host):
+        if not allowed(host, opened=networks):
+            raise ValidationError(
+                _("This address is not public; ALLOWED_NETWORKS can open private ones.")
+            )
+    elif hostnames.is_number(host):
+        raise ValidationError(_("Write an IPv4 address as four decimal numbers: 192.0.2.1."))
+    elif not hostnames.is_name(host):
+        raise ValidationError(_("This is not a host name: %(host)s"), params={"host": host})
+    elif hostnames.is_local(host) and not networks:
         raise ValidationError(
-            _("This address is not public; ALLOWED_NETWORKS can open private ones.")
+            _("%(host)s is no public name; ALLOWED_NETWORKS can open private networks."),
+            params={"host": host},
         )

@@ -127,7 +127,11 @@ def _owed(events: Sequence[Event], using: str, first: list[Subscriber] | None) -
     for subscriber, kinds in heard(by_kind, using=using, first=first):
         for kind in kinds:
             for event in by_kind[kind]:
-                sequence = sequence_of(subscriber.ordered, event.key)
                 yield Owed(
-                    event.pk, subscriber.endpoint, subscriber.state, subscriber.moment, sequence
+                    event=event.pk,
+                    endpoint=subscriber.endpoint,
+                    state=subscriber.state,
+                    moment=subscriber.moment,
+                    sequence=sequence_of(subscriber.ordered, event.key),
+                    format=subscriber.format,
                 )

@@ -22,9 +22,13 @@ LABELS: Mapping[str, Promise] = {
     Fault.TLS: _("TLS failed"),
     Fault.BLOCKED: _("Address not allowed"),
     Fault.PROTOCOL: _("Not HTTP"),
+    Fault.TOO_LARGE: _("Answer too large"),
+    Fault.PROXY: _("Refused by the proxy"),
+    Fault.ABORTED: _("Aborted by the receiver"),
     Fault.CONFIG: _("Endpoint set up wrongly"),
     Fault.SECRET: _("Secret unavailable"),
     Fault.EXHAUSTED: _("Worker exhausted"),
+    Fault.INTERNAL: _("Failed in itself"),
     Fault.WORKER_LOST: _("Worker lost"),
     Fault.UNRECORDED: _("Record lost"),
 }
@@ -53,15 +57,26 @@ HINTS: Mapping[str, Promise] = {
         "The settings do not allow it: see ALLOW_HTTP, ALLOWED_PORTS and ALLOWED_NETWORKS."
     ),
     Fault.PROTOCOL: _("What came back is not an answer in HTTP: see what serves this port."),
+    Fault.TOO_LARGE: _(
+        "The answer began with more than it may hold: see what serves this URL, and its headers."
+    ),
+    Fault.PROXY: _("The egress proxy did not connect: see its own log, and EGRESS_PROXY."),
+    Fault.ABORTED: _(
+        "The receiver asked for this event no more, by the header “webhook-delivery”."
+    ),
     Fault.CONFIG: _(
         "Nothing was sent, for the endpoint or the event breaks a rule: see what is written beside."
     ),
     Fault.SECRET: _(
-        "The signing secret cannot be opened, so nothing was sent: see whether SECRET_KEYS "
-        "or SECRET_KEY has changed."
+        "The endpoint's secrets cannot be opened, so nothing was sent: see whether SECRET_KEYS "
+        "or SECRET_KEY has changed. Once they can, it goes on with all its attempts."
     ),
     Fault.EXHAUSTED: _(
         "The worker had too many files open, so nothing was sent: raise its limit (ulimit -n)."
+    ),
+    Fault.INTERNAL: _(
+        "The attempt failed by a fault of our own, which the worker's log names; the event may "
+        "have arrived."
     ),
     Fault.WORKER_LOST: _(
         "The worker ended before it could record an answer; the event may have arrived."
@@ -74,6 +89,7 @@ HINTS: Mapping[str, Promise] = {
 VERDICTS: Mapping[str, Promise] = {
     Verdict.DELIVERED: _("delivered"),
     Verdict.RETRY: _("to be retried"),
+    Verdict.DEFERRED: _("deferred; does not count"),
     Verdict.DEAD: _("dead"),
 }
 

@@ -62,7 +62,9 @@ def hear(settled: Iterable[Settled], *, now: datetime, using: str) -> None:
 
 def _new(heard: list[Settled]) -> bool:
     """Whether something failed, or was sent to see whether it would fail again."""
-    return any(s.finding.claim.doubted or failing(s.finding.outcome) for s in heard)
+    outcomes = [each.finding.outcome for each in heard]
+    doubted = any(each.finding.claim.doubted for each in heard)
+    return doubted or any(failing(said) or stopping(said) for said in outcomes)
 
 
 def _telling(heard: list[Settled], traffic: Traffic) -> list[Outcome]:

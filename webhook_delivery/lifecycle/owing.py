@@ -24,6 +24,7 @@ class Owed(NamedTuple):
     state: str
     moment: datetime | Now
     sequence: int | None = None
+    format: str = Endpoint.Format.STANDARD.value
 
 
 def owe(owed: Iterable[Owed], *, using: str, trigger: str = Delivery.Trigger.SCHEDULE.value) -> int:
@@ -46,6 +47,7 @@ def _born(owed: Owed, trigger: str) -> Delivery:
         due_at=owed.moment if on else None,
         trigger=trigger,
         sequence=owed.sequence,
+        format=owed.format,
         created_at=owed.moment,
     )
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from django.db import DataError, IntegrityError
-from django.db.models import Case, Value, When
+from django.db.models import Case, F, Value, When
 
 from webhook_delivery.claims import Claim, Settled, lease_seconds
 from webhook_delivery.clock import Now
@@ -58,13 +58,13 @@ def _record(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, us
 
 
 def _change(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, using: str) -> None:
-    retried = {s.finding.claim.endpoint_id for s in settled if s.decision.verdict is Verdict.RETRY}
+    retried = {s.finding.claim.endpoint_id for s in settled if s.decision.delay is not None}
     asked = Endpoint.objects.using(using).on().filter(pk__in=retried)
     on = set(asked.values_list("pk", flat=True)) if retried else set()
     groups: dict[tuple[Any, ...], list[Settled]] = {}
     for each in settled:
         groups.setdefault(_kind(each, on), []).append(each)
-    for (state, status, reason), group in groups.items():
+    for (state, status, reason, deferred), group in groups.items():
         tokens = {each.finding.claim.token for each in group}
         rows.filter(pk__in=[each.delivery_id for each in group], claim__in=tokens).update(
             state=state,
@@ -73,13 +73,16 @@ def _change(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, us
             ended_at=now if state in Delivery.TERMINAL else None,
             last_status=status,
             reason=reason,
+            **({"attempts_forgiven": F("attempts_forgiven") + 1} if deferred else {}),
         )
 
 
-def _kind(settled: Settled, on: set[int]) -> tuple[Delivery.State, int | None, str]:
+def _kind(settled: Settled, on: set[int]) -> tuple[Delivery.State, int | None, str, bool]:
     """What all of a group become; a retry is held whose endpoint was paused meanwhile."""
     claim, outcome = settled.finding.claim, settled.finding.outcome
-    return settled.state(on=claim.endpoint_id in on), outcome.status, str(outcome.fault or "")
+    state = settled.state(on=claim.endpoint_id in on)
+    deferred = settled.decision.verdict is Verdict.DEFERRED
+    return state, outcome.status, str(outcome.fault or ""), deferred
 
 
 def _due_at(group: list[Settled], now: datetime) -> Case:

@@ -146,9 +146,18 @@ class Delivery(models.Model):
     trigger = models.CharField(
         _("trigger"), max_length=10, choices=Trigger, default=Trigger.SCHEDULE
     )
+    format = models.CharField(
+        _("format"),
+        max_length=10,
+        choices=Endpoint.Format,
+        default=Endpoint.Format.STANDARD,
+        db_default=Endpoint.Format.STANDARD,  # who has not been upgraded yet writes none
+    )
+    """As its endpoint wished it when the event happened: each attempt sends the same bytes."""
     attempts_made = models.PositiveIntegerField(_("attempts"), default=0)
     attempts_forgiven = models.PositiveIntegerField(_("attempts forgiven"), default=0)
-    """How many attempts came before the last redelivery; they do not count against the budget."""
+    """How many attempts do not count against the budget: those before the last redelivery, and
+    those that were deferred."""
     last_status = models.PositiveSmallIntegerField(_("last status"), null=True, blank=True)
     reason = models.CharField(_("reason"), max_length=20, blank=True)
     """The fault of the last attempt, as `outcomes.Fault` names it."""
@@ -178,7 +187,7 @@ class Delivery(models.Model):
 
     @property
     def attempts_in_run(self) -> int:
-        """Attempts made since publishing, or since the last redelivery."""
+        """Attempts made since publishing, or since the last redelivery, that count."""
         return self.attempts_made - self.attempts_forgiven
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Self
+import json
+from collections.abc import Mapping
+from typing import Any, Self
 
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import keys
 from webhook_delivery.clock import Now
+from webhook_delivery.hostnames import normal
 from webhook_delivery.signing import key_of
 from webhook_delivery.validation import (
+    validate_certificates,
+    validate_client_certificate,
+    validate_headers,
     validate_pattern,
     validate_rate,
     validate_schedule,
@@ -26,6 +33,19 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         return self.filter(state=Endpoint.State.ON)
 
 
+class AddressField(models.CharField):  # type: ignore[type-arg] # it takes none at run time
+    """A URL, in the one form in which it is checked, shown and sent."""
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        return normal(text) if isinstance(text, str) else text
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        kept = self.to_python(super().pre_save(model_instance, add))
+        setattr(model_instance, self.attname, kept)
+        return kept
+
+
 class Endpoint(models.Model):
     """A receiver: where to send, what it asked for, and whether it is on."""
 
@@ -34,8 +54,17 @@ class Endpoint(models.Model):
         PAUSED = "paused", _("paused")  # what happens meanwhile is held
         OFF = "off", _("off")  # what happens meanwhile is not delivered
 
+    class Format(models.TextChoices):
+        STANDARD = "standard", _("Standard Webhooks")
+        STRUCTURED = "structured", _("CloudEvents, structured")
+        BINARY = "binary", _("CloudEvents, binary")
+
+    class TLS(models.TextChoices):
+        V1_2 = "1.2", "TLS 1.2"
+        V1_3 = "1.3", "TLS 1.3"
+
     name = models.CharField(_("name"), max_length=200)
-    url = models.CharField(_("URL"), max_length=2048, validators=[validate_url])
+    url = AddressField(_("URL"), max_length=2048, validators=[validate_url])
     tenant = models.CharField(
         _("tenant"),
         max_length=100,
@@ -73,6 +102,26 @@ class Endpoint(models.Model):
         default=False,
         help_text=_("One at a time, in the order of the events; one that fails holds up the rest."),
     )
+    format = models.CharField(
+        _("format"),
+        max_length=10,
+        choices=Format,
+        default=Format.STANDARD,
+        help_text=_("How events are written; what happened before a change is sent as it was."),
+    )
+    sealed_headers = models.BinaryField(_("sealed headers"), default=bytes, blank=True)
+    ca_bundle = models.TextField(
+        _("certificate authorities"),
+        blank=True,
+        validators=[validate_certificates],
+        help_text=_(
+            "In PEM: who may have signed its certificate. Empty: those that browsers know."
+        ),
+    )
+    sealed_client_certificate = models.BinaryField(
+        _("sealed client certificate"), default=bytes, blank=True
+    )
+    tls_minimum = models.CharField(_("oldest TLS"), max_length=3, choices=TLS, default=TLS.V1_2)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
@@ -85,6 +134,32 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @sensitive_variables()
+    def set_headers(self, headers: Mapping[str, str]) -> Self:
+        """
+        Send these headers with each request, and no others; their values are sealed at rest.
+
+        Raises ValidationError for names that are ours and values that HTTP does not know.
+        """
+        validate_headers(headers)
+        return self._keep_sealed("sealed_headers", json.dumps(dict(headers)) if headers else "")
+
+    @sensitive_variables()
+    def set_client_certificate(self, pem: str) -> Self:
+        """
+        Show this certificate to receivers that ask for one; sealed at rest.
+
+        pem: the certificate, its chain and its private key; empty: none is shown.
+        Raises ValidationError for what is no certificate with its key.
+        """
+        validate_client_certificate(pem)
+        return self._keep_sealed("sealed_client_certificate", pem)
+
+    def _keep_sealed(self, field: str, text: str) -> Self:
+        setattr(self, field, keys.seal(text, owner=self.pk) if text else b"")
+        self.save(update_fields=[field, "updated_at"])
+        return self
 
     def subscribe(self, *patterns: str) -> Self:
         """
@@ -117,11 +192,16 @@ class Secret(models.Model):
     class Meta:
         verbose_name = _("secret")
         verbose_name_plural = _("secrets")
+        permissions = [
+            ("reveal_secret", _("Can see signing secrets")),
+            ("rotate_secret", _("Can rotate signing secrets")),
+        ]
 
     def __str__(self) -> str:
         return f"secret {self.pk}"
 
     @classmethod
+    @sensitive_variables()
     def keep(cls, endpoint: Endpoint, secret: str) -> Secret:
         """
         Seal a `whsec_` secret for the endpoint and store it.
