@@ -1,16 +1,21 @@
-"""One attempt at a claimed delivery: open the secrets, sign, post, and say what was found."""
+"""One attempt at a claimed delivery: open what is sealed, sign, post, and say what was found."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+import traceback
 
 from django.core.exceptions import ValidationError
+from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import keys, signing
 from webhook_delivery.claims import Claim, Finding
+from webhook_delivery.conf import settings
+from webhook_delivery.headers import sendable
 from webhook_delivery.outcomes import Fault, Outcome
-from webhook_delivery.transport import Transport
+from webhook_delivery.transport import TLS, Transport
 from webhook_delivery.validation import validate_url
 from webhook_delivery.version import __version__
 
@@ -22,37 +27,82 @@ USER_AGENT = f"django-webhook-delivery/{__version__}"
 def attempt(claim: Claim, transport: Transport) -> Finding:
     """Make one attempt. Whatever goes wrong is an outcome, and costs this delivery only."""
     started_at, began = claim.now(), time.monotonic()
-    outcome = _outcome(claim, transport)
+    try:
+        outcome = _outcome(claim, transport)
+    except Exception as error:  # its request may have arrived: it counts
+        logger.error("Delivery %s failed in itself: %s", claim.delivery_id, _place_of(error))
+        outcome = Outcome(fault=Fault.INTERNAL, detail=type(error).__name__)
     return Finding(claim, outcome, started_at=started_at, duration=time.monotonic() - began)
 
 
+def _place_of(error: Exception) -> str:
+    """What and where, without what it says: messages hold URLs and headers, where tokens live."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name} ({frame.filename}:{frame.lineno})"
+
+
+@sensitive_variables()
 def _outcome(claim: Claim, transport: Transport) -> Outcome:
     if claim.orphaned:
         return Outcome(fault=Fault.CONFIG, detail="Its event or its endpoint is gone.")
     try:
         validate_url(claim.url)
-        headers = _headers(claim)
+        headers, tls = _headers(claim), _tls(claim)
     except keys.SecretUnavailable as error:
         return Outcome(fault=Fault.SECRET, detail=str(error))
     except ValidationError as error:
         return Outcome(fault=Fault.BLOCKED, detail=" ".join(error.messages))
     except Exception as error:
-        logger.exception("Delivery %s could not be prepared", claim.delivery_id)
+        logger.error("Delivery %s cannot be prepared: %s", claim.delivery_id, _place_of(error))
         return Outcome(fault=Fault.CONFIG, detail=type(error).__name__)
     # Begun late, it must still be over before somebody else may begin.
     timeout = min(claim.timeout, claim.left())
-    return transport.post(claim.endpoint_id, claim.url, claim.body, headers, timeout=timeout)
+    return transport.post(
+        claim.endpoint_id, claim.url, claim.body, headers, timeout=timeout, tls=tls
+    )
 
 
+@sensitive_variables()
 def _headers(claim: Claim) -> dict[str, str]:
-    secrets = [keys.unseal(sealed, owner=claim.endpoint_id) for sealed in claim.sealed_secrets]
-    if not secrets:
-        raise keys.SecretUnavailable("The endpoint has no live secret; nothing is sent unsigned.")
-    signed = [signing.key_of(secret) for secret in secrets]
+    """Ours last: whatever was asked for, each of them is there once, and says what we say."""
+    return {**_own(claim), **claim.headers, **_known_to_all(claim), **_signature(claim)}
+
+
+def _own(claim: Claim) -> dict[str, str]:
+    """Those that the endpoint asked for, as far as anybody may."""
+    if not claim.sealed_headers:
+        return {}
+    headers = json.loads(keys.unseal(claim.sealed_headers, owner=claim.endpoint_id))
+    return sendable(headers, prefix=settings.HEADER_PREFIX)
+
+
+def _known_to_all(claim: Claim) -> dict[str, str]:
+    first = claim.first_attempted_at or claim.now()
     return {
         "content-type": claim.content_type,
         "user-agent": USER_AGENT,
         "accept-encoding": "identity",
-        "webhook-attempt": str(claim.number),
-        **signing.headers(claim.webhook_id, int(claim.now().timestamp()), claim.body, signed),
+        f"{settings.HEADER_PREFIX}attempt": str(claim.number),
+        f"{settings.HEADER_PREFIX}first-attempted-at": str(int(first.timestamp())),
     }
+
+
+@sensitive_variables()
+def _signature(claim: Claim) -> dict[str, str]:
+    secrets = [keys.unseal(sealed, owner=claim.endpoint_id) for sealed in claim.sealed_secrets]
+    if not secrets:
+        raise keys.SecretUnavailable("The endpoint has no live secret; nothing is sent unsigned.")
+    return signing.headers(
+        claim.webhook_id,
+        int(claim.now().timestamp()),
+        claim.body,
+        [signing.key_of(secret) for secret in secrets],
+        prefix=settings.HEADER_PREFIX,
+    )
+
+
+@sensitive_variables()
+def _tls(claim: Claim) -> TLS:
+    sealed = claim.sealed_client_certificate
+    certificate = keys.unseal(sealed, owner=claim.endpoint_id) if sealed else ""
+    return TLS(claim.ca_bundle, certificate, claim.tls_minimum)

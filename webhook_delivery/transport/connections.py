@@ -2,94 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import http.client
+import re
 import socket
 import ssl
 from functools import lru_cache
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
-
-import certifi
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from webhook_delivery.addresses import allowed
 from webhook_delivery.conf import settings
+from webhook_delivery.hostnames import encoded
 from webhook_delivery.outcomes import Fault
-from webhook_delivery.transport.deadlines import PunctualSocket, PunctualTLSSocket, deadline
+from webhook_delivery.transport.deadlines import ANSWER_BYTES, PunctualSocket, deadline
+from webhook_delivery.transport.resolving import Found, Lookups, Unreachable
+from webhook_delivery.transport.tls import TLS, context_for
 
-
-class Unreachable(Exception):
-    """No connection was made; says why. Not an OSError, for which the next address is tried."""
-
-    def __init__(self, fault: Fault, detail: str) -> None:
-        super().__init__(detail)
-        self.fault = fault
-
-
-def _tls_context() -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certifi.where())
-    context.sslsocket_class = PunctualTLSSocket
-    return context
-
-
-_TLS = _tls_context()
-"""One for the process: loading the roots costs ten times as much as the handshake."""
-
-
-def connect(host: str, port: int) -> socket.socket:
-    """Resolve once, refuse the answer if any address in it is forbidden, connect to one of them."""
-    found = _resolve(host, port)
-    if not all(allowed(str(address[0]), opened=settings.ALLOWED_NETWORKS) for _, address in found):
-        raise Unreachable(Fault.BLOCKED, "address not allowed")
-    failure: OSError = OSError("no address")
-    for number, (family, address) in enumerate(found):
-        try:
-            return _connected(family, address, deadline.left() / (len(found) - number))
-        except OSError as error:
-            failure = error
-    raise _unconnected(failure)
-
-
-def _unconnected(failure: OSError) -> Exception:
-    if isinstance(failure, TimeoutError):
-        return failure
-    if failure.errno in (errno.EMFILE, errno.ENFILE):
-        return Unreachable(Fault.EXHAUSTED, "too many open files")
-    return Unreachable(Fault.REFUSED, "refused")
-
-
-def _resolve(host: str, port: int) -> list[tuple[int, Any]]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError):
-        raise Unreachable(Fault.DNS, "name not found") from None
-    return [(family, address) for family, _, _, _, address in found]
-
-
-def _connected(family: int, address: Any, seconds: float) -> socket.socket:
-    connection = PunctualSocket(family, socket.SOCK_STREAM)
-    try:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.settimeout(seconds)
-        connection.connect(address)
-        connection.settimeout(deadline.left())  # what a TLS handshake may take
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-class _FinalAnswer(http.client.HTTPResponse):
-    """Passes over interim answers (RFC 9110 §15.2), lest the final one be taken for the next."""
-
-    def _read_status(self) -> tuple[str, int, str]:
-        version, status, reason = super()._read_status()  # type: ignore[misc] # not in the stubs
-        return version, (100 if 101 < status < 200 else status), reason
-
-    def begin(self) -> None:
-        super().begin()
-        if self.status < 200:  # 101: what follows is another protocol
-            self.will_close = True
+PORTS = {"http": 80, "https": 443}
+STATUS_LINE = re.compile(
+    r"(?P<version>HTTP/1\.[0-9]) (?P<status>[1-9][0-9]{2})( (?P<reason>.*))?[ \r]*\n", re.DOTALL
+)
+"""RFC 9112 §4; what it says about the reason is not insisted on."""
 
 
 class Origin(NamedTuple):
@@ -110,41 +45,163 @@ def parse(url: str) -> tuple[Origin, str]:
     parts = urlsplit(url)
     if parts.scheme not in PORTS or not parts.hostname or not url.isprintable() or " " in url:
         raise ValueError("not a URL")
-    origin = Origin(parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme])
+    host = parts.hostname.removesuffix(".")
+    origin = Origin(parts.scheme, host, parts.port or PORTS[parts.scheme])
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    return origin, quote(target, safe=ALLOWED_IN_TARGETS)
+    return origin, encoded(target)
 
 
-PORTS = {"http": 80, "https": 443}
-ALLOWED_IN_TARGETS = "!$%&'()*+,/:;=?@[]~"
-"""RFC 3986, section 3.3 and 3.4; and the per cent sign, of what is encoded already."""
-
-
-def open_to(origin: Origin) -> http.client.HTTPConnection:
+def open_to(origin: Origin, tls: TLS, lookups: Lookups) -> http.client.HTTPConnection:
     """Open a connection; raises Unreachable, TimeoutError, or what TLS has to say."""
-    tls = origin.scheme == "https"
-    connection = _TLSConnection(*origin[1:]) if tls else _Connection(*origin[1:])
-    connection.connect()
+    plain = _reach(origin, lookups)
+    secure = origin.scheme == "https"
+    connection = (_SecureConnection if secure else _Connection)(origin.host, origin.port)
+    try:
+        connection.sock = _encrypted(plain, origin.host, tls) if secure else plain
+    except BaseException:
+        plain.close()
+        raise
     return connection
+
+
+class _FinalAnswer(http.client.HTTPResponse):
+    """
+    The answer that counts, known by its status line whatever follows that.
+
+    It passes over interim answers (RFC 9110 §15.2), lest the final one be taken for the next.
+    """
+
+    _said: int | None = None
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Strictly: the standard library reads `+200`, `2_00` and `HTTP/2 200`, too."""
+        line = self.fp.readline(ANSWER_BYTES + 1)
+        if not line:
+            raise http.client.RemoteDisconnected("no answer")
+        found = STATUS_LINE.fullmatch(line.decode("latin-1"))
+        if not found:
+            raise http.client.BadStatusLine("no status line")
+        status = int(found["status"])
+        interim = status == 100 or 101 < status < 200
+        self._said = None if interim else status
+        return found["version"], (100 if interim else status), found["reason"] or ""
+
+    def begin(self) -> None:
+        try:
+            super().begin()
+        except Exception:  # the standard library trips over some headers in ways of its own
+            if self._said is None:
+                raise
+            self._end_here(self._said)
+        if self.status < 200:  # 101: what follows is another protocol
+            self.will_close = True
+
+    def _end_here(self, status: int) -> None:
+        """The receiver has decided; that its headers cannot be read does not undo it."""
+        self.code = self.status = status
+        self.headers = self.msg = http.client.HTTPMessage()
+        self.chunked, self.length, self.will_close = False, None, True
+        self._close_conn()  # type: ignore[attr-defined] # not in the stubs
 
 
 class _Connection(http.client.HTTPConnection):
     response_class = _FinalAnswer
-
-    def connect(self) -> None:
-        self.sock = connect(self.host, self.port)
+    auto_open = 0
 
 
-class _TLSConnection(http.client.HTTPSConnection):
-    response_class = _FinalAnswer
+class _SecureConnection(_Connection):
+    default_port = PORTS["https"]
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(host, port, context=_TLS)
 
-    def connect(self) -> None:
-        plain = connect(self.host, self.port)
+def _encrypted(plain: socket.socket, host: str, tls: TLS) -> ssl.SSLSocket:
+    try:
+        return context_for(tls).wrap_socket(plain, server_hostname=host)
+    except ssl.SSLEOFError as error:
+        raise Unreachable(Fault.TLS, "the receiver hung up while TLS began") from error
+
+
+def _reach(origin: Origin, lookups: Lookups) -> socket.socket:
+    if settings.EGRESS_PROXY:
+        return _through(urlsplit(settings.EGRESS_PROXY), origin, lookups)
+    return _connect(_checked(lookups.find(origin.host, origin.port)))
+
+
+def _checked(found: list[Found]) -> list[Found]:
+    """Refuse the whole answer if any address in it is forbidden: it is a trick, or a mistake."""
+    opened = settings.ALLOWED_NETWORKS
+    if not all(allowed(str(each.address[0]), opened=opened) for each in found):
+        raise Unreachable(Fault.BLOCKED, "address not allowed")
+    return found
+
+
+def _connect(found: list[Found]) -> socket.socket:
+    """Connect to the first that answers, each within its share of what is left."""
+    failure: OSError = OSError("no address")
+    for number, each in enumerate(found):
         try:
-            self.sock = _TLS.wrap_socket(plain, server_hostname=self.host)
-        except BaseException:
-            plain.close()
+            return _connected(each, deadline.left() / (len(found) - number))
+        except OSError as error:
+            failure = error
+    raise _unconnected(failure)
+
+
+def _connected(found: Found, seconds: float) -> socket.socket:
+    connection = PunctualSocket(found.family, socket.SOCK_STREAM)
+    try:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(seconds)
+        connection.connect(found.address)
+        if connection.getpeername()[:2] != found.address[:2]:
+            raise Unreachable(Fault.BLOCKED, "connected to another address")
+        connection.settimeout(deadline.left())  # what a TLS handshake may take
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _unconnected(failure: OSError) -> Exception:
+    if isinstance(failure, TimeoutError):
+        return failure
+    if failure.errno in (errno.ECONNRESET, errno.ENOTCONN):  # accepted, and reset at once
+        return Unreachable(Fault.RESET, "reset")
+    if failure.errno in (errno.EMFILE, errno.ENFILE):
+        return Unreachable(Fault.EXHAUSTED, "too many open files")
+    return Unreachable(Fault.REFUSED, "refused")
+
+
+def _through(proxy: SplitResult, origin: Origin, lookups: Lookups) -> socket.socket:
+    """Have the proxy connect (RFC 9110 §9.3.6); where it is, the operator knows."""
+    connection = _connected_to(proxy, lookups)
+    try:
+        connection.sendall(_request_to_connect(proxy, origin))
+        answer = http.client.HTTPResponse(connection, method="CONNECT")
+        answer.begin()
+        answer.close()
+        if not 200 <= answer.status <= 299:
+            raise Unreachable(Fault.PROXY, f"the proxy answered {answer.status}")
+    except BaseException:
+        connection.close()
+        raise
+    deadline.heard = False  # the receiver has said nothing yet
+    return connection
+
+
+def _connected_to(proxy: SplitResult, lookups: Lookups) -> socket.socket:
+    try:
+        return _connect(lookups.find(proxy.hostname or "", proxy.port or PORTS["http"]))
+    except Unreachable as error:
+        if error.fault is Fault.EXHAUSTED:
             raise
+        raise Unreachable(Fault.PROXY, f"the proxy: {error}") from error
+
+
+def _request_to_connect(proxy: SplitResult, origin: Origin) -> bytes:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    where = f"{host}:{origin.port}"
+    lines = [f"CONNECT {where} HTTP/1.1", f"Host: {where}"]
+    if proxy.username is not None:
+        known_as = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+        basic = base64.b64encode(known_as.encode()).decode()
+        lines.append(f"Proxy-Authorization: Basic {basic}")
+    return "\r\n".join([*lines, "", ""]).encode()

@@ -1,4 +1,4 @@
-"""Keeps one attempt within its time: sockets that allow each read only what is left of it."""
+"""Keeps one attempt within its time and its bytes: sockets that allow only what is left of them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,38 @@ import threading
 import time
 from typing import Any
 
+ANSWER_BYTES = 64 * 1024
+"""How much of an answer is read at most: interim answers, status, headers, start of the body."""
+
+
+class TooLarge(OSError):
+    """The receiver said more than an answer may hold."""
+
 
 class Deadline(threading.local):
-    """The deadline of the attempt this thread is making; one thread makes one attempt at a time."""
+    """The limits of the attempt this thread is making; one thread makes one attempt at a time."""
 
     ends = float("inf")
+    bytes_left = ANSWER_BYTES
     heard = False
     """Whether its receiver has said anything yet."""
 
     def start(self, seconds: float) -> None:
-        self.ends, self.heard = time.monotonic() + seconds, False
+        self.ends = time.monotonic() + seconds
+        self.bytes_left, self.heard = ANSWER_BYTES, False
 
     def left(self) -> float:
         left = self.ends - time.monotonic()
         if left <= 0:
             raise TimeoutError("deadline")
         return left
+
+    def hear(self, count: int) -> None:
+        """Count what the receiver said; raises TooLarge when that was too much."""
+        self.heard = self.heard or count > 0
+        self.bytes_left -= count
+        if self.bytes_left < 0:
+            raise TooLarge("answer too large")
 
 
 deadline = Deadline()
@@ -47,7 +63,7 @@ class PunctualSocket(socket.socket):
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _keep(self)
         count = super().recv_into(*args, **kwargs)
-        deadline.heard = deadline.heard or count > 0
+        deadline.hear(count)
         return count
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
@@ -61,7 +77,7 @@ class PunctualTLSSocket(ssl.SSLSocket):
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _keep(self)
         count = super().recv_into(*args, **kwargs)
-        deadline.heard = deadline.heard or count > 0
+        deadline.hear(count)
         return count
 
     def send(self, *args: Any, **kwargs: Any) -> int:

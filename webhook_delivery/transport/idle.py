@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import http.client
 import select
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 
 from webhook_delivery.conf import settings
 from webhook_delivery.transport.connections import Origin
+from webhook_delivery.transport.tls import TLS
 
 IDLE_SECONDS = 4
 """Most receivers keep an idle connection for five seconds or longer; then they hang up."""
 
-Owner = tuple[int, Origin]
+Owner = tuple[int, Origin, TLS]
 Kept = tuple[float, http.client.HTTPConnection]
 """Since when, and which."""
 
@@ -93,6 +95,8 @@ class IdleConnections:
 
 def _silent(connection: http.client.HTTPConnection) -> bool:
     """An idle connection that has something to say was closed, or cannot be trusted."""
+    if isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending():
+        return False  # it has said it already, and only TLS has heard
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)
     return not poll.poll(0)

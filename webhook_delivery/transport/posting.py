@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import ssl
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from webhook_delivery.outcomes import Fault, Outcome, fault_of, parse_retry_after
-from webhook_delivery.transport.connections import Unreachable, open_to, parse
-from webhook_delivery.transport.deadlines import deadline
+from webhook_delivery.outcomes import Fault, Outcome, fault_of, heed, parse_retry_after
+from webhook_delivery.transport.connections import open_to, parse
+from webhook_delivery.transport.deadlines import TooLarge, deadline
 from webhook_delivery.transport.idle import IdleConnections, Owner
+from webhook_delivery.transport.resolving import Lookups, Unreachable
+from webhook_delivery.transport.tls import DEFAULT, TLS
 
 EXCERPT_BYTES = 2048
 
@@ -25,17 +26,30 @@ class Transport:
 
     def __init__(self) -> None:
         self._idle = IdleConnections()
+        self._lookups = Lookups()
 
     def post(
-        self, endpoint: int, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float
+        self,
+        endpoint: int,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        timeout: float,
+        tls: TLS = DEFAULT,
     ) -> Outcome:
-        """Post once; `timeout` is in seconds, for connecting, sending and reading together."""
+        """
+        Post once.
+
+        timeout: in seconds, for resolving, connecting, sending and reading together.
+        tls: whom to believe, and what to show.
+        """
         deadline.start(timeout)
         try:
             origin, target = parse(url)
         except ValueError as error:
             return Outcome(fault=Fault.CONFIG, detail=type(error).__name__)
-        owner = endpoint, origin
+        owner = endpoint, origin, tls
         idle = self._idle.take(owner)
         outcome = self._exchange(owner, idle, target, body, headers)
         if outcome.fault is Fault.RESET and idle and not deadline.heard:
@@ -56,21 +70,25 @@ class Transport:
         headers: Mapping[str, str],
     ) -> Outcome:
         try:
-            connection = connection or open_to(owner[1])
+            connection = connection or open_to(*owner[1:], self._lookups)
             _send(connection, target, body, headers)
             response = connection.getresponse()
         except Exception as error:
             if connection:
                 connection.close()
             return _outcome_of_failure(error)
-        outcome = _outcome_of_answer(response)
-        whole = response.isclosed() or response.length == 0
+        start, whole = _start_of(response)
+        outcome = _outcome_of_answer(response, start[:EXCERPT_BYTES])
         response.close()
         if whole and connection.sock:
             self._idle.keep(owner, connection)
         else:
             connection.close()
         return outcome
+
+
+HUNG_UP = BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError
+"""What a receiver that has gone looks like, also when it was spoken to in TLS."""
 
 
 class Unsendable(Exception):
@@ -83,34 +101,38 @@ def _send(
     """Send it all; a receiver may answer, and close, before it has read everything."""
     try:
         connection.request("POST", target, body, dict(headers))
-    except (BrokenPipeError, ConnectionResetError):
+    except HUNG_UP:
         return
     except (ValueError, http.client.HTTPException) as error:
         raise Unsendable from error
 
 
-def _outcome_of_answer(response: http.client.HTTPResponse) -> Outcome:
+def _outcome_of_answer(response: http.client.HTTPResponse, excerpt: bytes) -> Outcome:
     """The status line decides; what follows it is only kept to be shown."""
-    excerpt = b"".join(_start_of(response))[:EXCERPT_BYTES]
-    return Outcome(
+    outcome = Outcome(
         status=response.status,
         fault=fault_of(response.status),
         excerpt=excerpt,
         retry_after=_retry_after(response.headers.get("Retry-After")),
     )
+    return heed(outcome, response.headers.get("webhook-delivery", ""))
 
 
 def _retry_after(value: str | None) -> float | None:
     return None if value is None else parse_retry_after(value, now=datetime.now(UTC))
 
 
-def _start_of(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Raw bytes, never decoded; reading to the end is what lets the connection be used again."""
-    wanted = EXCERPT_BYTES + 1
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        while wanted > 0 and (chunk := response.read1(wanted)):
-            wanted -= len(chunk)
-            yield chunk
+def _start_of(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
+    """Raw bytes, never decoded; and whether that was all, so that the connection is free again."""
+    start = b""
+    try:
+        while wanted := EXCERPT_BYTES + 1 - len(start):
+            if not (chunk := response.read1(wanted)):
+                break
+            start += chunk
+    except (OSError, http.client.HTTPException):
+        return start, False
+    return start, response.isclosed() or response.length == 0
 
 
 def _outcome_of_failure(error: Exception) -> Outcome:
@@ -119,18 +141,19 @@ def _outcome_of_failure(error: Exception) -> Outcome:
 
 
 def _fault_of_failure(error: Exception) -> Fault:
+    if isinstance(error, Unreachable):
+        return error.fault
     causes = list(_causes(error))
-    for kind, fault in _FAULTS:
-        if any(isinstance(cause, kind) for cause in causes):
-            return fault
-    return next((cause.fault for cause in causes if isinstance(cause, Unreachable)), Fault.PROTOCOL)
+    fitting = (fault for kind, fault in _FAULTS if any(isinstance(each, kind) for each in causes))
+    return next(fitting, Fault.PROTOCOL)
 
 
 _FAULTS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], Fault]] = [
     (Unsendable, Fault.CONFIG),
+    (TooLarge, Fault.TOO_LARGE),
     (TimeoutError, Fault.TIMEOUT),
+    ((*HUNG_UP, http.client.RemoteDisconnected), Fault.RESET),
     (ssl.SSLError, Fault.TLS),
-    ((ConnectionResetError, BrokenPipeError, http.client.RemoteDisconnected), Fault.RESET),
 ]
 
 
