@@ -1,6 +1,7 @@
 """The console, through a real client: who may see and do what, and what it then says and writes."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,10 +16,12 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from example_project.receiver import Reply
-from tests.conftest import make_due, make_endpoint
-from webhook_delivery import endpoints, lifecycle, publish
+from tests.conftest import SECRET, make_due, make_endpoint
+from webhook_delivery import endpoints, lifecycle, publish, rotation, signing
 from webhook_delivery.admin import text
 from webhook_delivery.admin.hints import HINTS, LABELS, VERDICTS
+from webhook_delivery.admin.secrets import Shown
+from webhook_delivery.clock import Now
 from webhook_delivery.models import ConsoleAction, DeadLetter, Delivery, Endpoint, Event, Secret
 from webhook_delivery.outcomes import Fault, Verdict
 
@@ -634,6 +637,8 @@ def test_events_are_filtered_by_type(root, three):
 FORM = {
     "name": "acme",
     "url": "https://acme.example/hooks?token=s3cret",
+    "format": "standard",
+    "tls_minimum": "1.2",
     "subscriptions-TOTAL_FORMS": 1,
     "subscriptions-INITIAL_FORMS": 0,
     "subscriptions-0-pattern": "order.*",
@@ -641,10 +646,11 @@ FORM = {
 
 
 def test_a_new_endpoint_shows_its_secret_once_and_never_again(root):
-    (said, *_rest) = say(root, url("endpoint", "add"), FORM)
+    answer = root.post(url("endpoint", "add"), FORM)
 
     acme = Endpoint.objects.get()
     secret = Secret.objects.get().reveal()
+    said = answer.content.decode()
     pages = [url(model) for model in LISTS] + [
         url("endpoint", "change", acme.pk),
         url("endpoint", "history", acme.pk),
@@ -653,6 +659,10 @@ def test_a_new_endpoint_shows_its_secret_once_and_never_again(root):
     ]
     assert secret in said
     assert secret.startswith("whsec_")
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    assert secret not in str(root.cookies)
+    assert secret not in str(dict(root.session))
     assert [each.pattern for each in acme.subscriptions.all()] == ["order.*"]
     assert all(secret not in root.get(page).content.decode() for page in pages)
     assert not LogEntry.objects.filter(change_message__contains="whsec_").exists()
@@ -747,3 +757,232 @@ def test_every_event_is_shown_with_its_deliveries(root, letter):
 
     assert f"{url('delivery')}?q={letter.event.webhook_id}" in page
     assert Event.objects.get().webhook_id in page
+
+
+# What may be seen of URLs
+
+
+def test_who_may_not_change_an_endpoint_sees_no_path_or_query_and_cannot_guess_them(users, db):
+    acme = make_endpoint("https://acme.example/T01/s3cret?token=abc", name="acme")
+    viewer = client_of(users["viewer"])
+
+    page = viewer.get(url("endpoint", "change", acme.pk)).content.decode()
+
+    assert "https://acme.example/…" in page
+    assert not any(part in page for part in ["T01", "s3cret", "token="])
+    for guess, found in [("s3cret", 0), ("acme", 1)]:
+        assert viewer.get(url("endpoint"), {"q": guess}).context["cl"].result_count == found
+    for lookup in ["url", "url__contains", "url__startswith", "url__regex"]:
+        assert viewer.get(url("endpoint"), {lookup: "https"}).status_code == 400
+    for lookup in ["endpoint__url__contains", "endpoint__secrets__sealed__contains"]:
+        assert viewer.get(url("delivery"), {lookup: "https"}).status_code == 400
+
+
+def test_who_may_change_an_endpoint_sees_and_finds_its_url(root, db):
+    acme = make_endpoint("https://acme.example/T01/s3cret", name="acme")
+
+    page = root.get(url("endpoint", "change", acme.pk)).content.decode()
+
+    assert 'value="https://acme.example/T01/s3cret"' in page
+    assert root.get(url("endpoint"), {"q": "s3cret"}).context["cl"].result_count == 1
+
+
+# Secrets: revealed and rotated
+
+VIEW = "view_endpoint"
+HOLDERS = {
+    "anonymous": None,
+    "nobody": [],
+    "viewer": [VIEW],
+    "changer": ["change_endpoint"],
+    "blind revealer": ["reveal_secret", "rotate_secret"],
+    "revealer": [VIEW, "reveal_secret"],
+    "rotator": [VIEW, "rotate_secret"],
+    "superuser": ["*"],
+}
+MAY = {
+    "reveal": {"revealer", "superuser"},
+    "rotate": {"rotator", "superuser"},
+}
+
+
+def holder(who: str, **options) -> Client:
+    rights = HOLDERS[who]
+    if rights is None:
+        return client_of(None, **options)
+    if rights == ["*"]:
+        return client_of(User.objects.create_superuser("root", password="x"), **options)
+    return client_of(staff(who, *rights), **options)
+
+
+def whole(endpoint: Endpoint) -> tuple:
+    """What a refused request must leave as it was."""
+    secrets = endpoint.secrets.order_by("pk").values_list("pk", "valid_until")
+    return list(secrets), LogEntry.objects.count(), ConsoleAction.objects.count()
+
+
+@pytest.mark.parametrize("act", MAY)
+@pytest.mark.parametrize("who", HOLDERS)
+def test_secrets_are_for_those_who_may(endpoint, who, act):
+    client, where, before = holder(who), url("endpoint", act, endpoint.pk), whole(endpoint)
+    may = who in MAY[act]
+
+    asked = client.get(where)
+    assert whole(endpoint) == before, "to ask does nothing"
+    done = client.post(where)
+
+    refused = 302 if who == "anonymous" else 403
+    assert asked.status_code == done.status_code == (200 if may else refused)
+    assert (whole(endpoint) != before) == may
+    shown = [s.reveal() for s in endpoint.secrets.live() if s.reveal() in done.content.decode()]
+    assert len(shown) == int(may)
+    assert "whsec_" not in asked.content.decode()
+    if may:
+        assert "no-store" in done["Cache-Control"]
+        assert "no-store" in asked["Cache-Control"]
+
+
+@pytest.mark.parametrize("act", MAY)
+@pytest.mark.parametrize("who", HOLDERS)
+def test_nothing_is_revealed_or_rotated_without_a_csrf_token(endpoint, who, act):
+    client, before = holder(who, enforce_csrf_checks=True), whole(endpoint)
+
+    refused = client.post(url("endpoint", act, endpoint.pk))
+
+    assert (refused.status_code, whole(endpoint)) == (403, before)
+    assert "whsec_" not in refused.content.decode()
+
+
+@pytest.mark.parametrize("act", MAY)
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "options"])
+def test_other_methods_do_nothing(root, endpoint, act, method):
+    before = whole(endpoint)
+
+    assert getattr(root, method)(url("endpoint", act, endpoint.pk)).status_code == 405
+    assert whole(endpoint) == before
+
+
+@pytest.mark.parametrize("act", MAY)
+def test_of_an_endpoint_that_is_none_nothing_is_revealed_or_rotated(root, endpoint, act):
+    for number in (endpoint.pk + 1, "none", "9" * 40):
+        answers = [root.get(url("endpoint", act, number)), root.post(url("endpoint", act, number))]
+        assert [answer.status_code for answer in answers] == [404, 404]
+
+
+@pytest.mark.parametrize(("act", "verb"), [("reveal", "Revealed"), ("rotate", "Rotated")])
+def test_who_revealed_or_rotated_and_why_is_kept_without_the_secret(endpoint, act, verb):
+    client = holder("superuser")
+
+    client.post(url("endpoint", act, endpoint.pk), {"reason": " asked by phone "})
+
+    log, kept = LogEntry.objects.get(), ConsoleAction.objects.get()
+    secrets = [secret.reveal() for secret in endpoint.secrets.all()]
+    said = f"{log.change_message} {log.object_repr} {kept} {kept.reason} {kept.verb}"
+    assert (log.user.username, log.object_id) == ("root", str(endpoint.pk))
+    assert log.change_message.startswith(f"{verb} the signing secret")
+    assert log.change_message.endswith("asked by phone")
+    assert (kept.verb, kept.by_name) == (f"{act}_secret", "root")
+    assert kept.reason == f"{endpoint.pk} ({endpoint}). asked by phone"
+    assert not any(secret in said for secret in secrets)
+    assert "asked by phone" in client.get(url("endpoint", "history", endpoint.pk)).content.decode()
+
+
+def test_a_reason_that_is_too_long_reveals_and_rotates_nothing(root, endpoint):
+    before = whole(endpoint)
+
+    for act in MAY:
+        page = root.post(url("endpoint", act, endpoint.pk), {"reason": "x" * 201}).content.decode()
+        assert "at most 200 characters" in page
+        assert "whsec_" not in page
+    assert whole(endpoint) == before
+
+
+def test_what_is_revealed_is_what_signs_now_and_what_it_is_called_elsewhere(root, endpoint):
+    pair = signing.generate_signing_key()
+    rotation.rotate(endpoint.pk, using="default", secret=pair)
+    spoilt = Secret.objects.create(endpoint=endpoint, sealed=b"garbage")
+    ended = Secret.keep(endpoint, signing.generate_secret())
+    Secret.objects.filter(pk=ended.pk).update(valid_until=Now())
+
+    page = root.post(url("endpoint", "reveal", endpoint.pk)).content.decode()
+
+    for shown in (SECRET, pair, signing.public_key_of(pair), "It cannot be opened"):
+        assert escape(shown) in page
+    assert ended.reveal() not in page
+    assert spoilt in endpoint.secrets.live()
+
+
+def test_an_endpoint_without_a_secret_says_so(root, endpoint):
+    Secret.objects.all().delete()
+
+    page = root.post(url("endpoint", "reveal", endpoint.pk)).content.decode()
+
+    assert "rotate its signing secret" in page
+
+
+def test_a_secret_that_is_rotated_is_shown_once_and_the_one_before_signs_for_a_while(
+    root, endpoint
+):
+    where = url("endpoint", "rotate", endpoint.pk)
+    form = root.get(where).context["form"].initial
+
+    page = root.post(where, {**form, "overlap": 1}).content.decode()
+
+    new, old = endpoint.secrets.live()
+    assert new.reveal() in page
+    assert old.reveal() == SECRET
+    assert SECRET not in page
+    left = Secret.objects.filter(pk=old.pk).values_list("valid_until", Now())[0]
+    assert 3500 < (left[0] - left[1]).total_seconds() <= 3600
+
+
+def test_a_second_click_rotates_nothing_and_shows_nothing(root, endpoint):
+    where = url("endpoint", "rotate", endpoint.pk)
+    form = {"newest": root.get(where).context["form"]["newest"].value()}
+    root.post(where, form)
+    before = whole(endpoint)
+
+    said = say(root, where, form)
+
+    assert said == ["Nothing was rotated: the signing secret has been rotated meanwhile."]
+    assert whole(endpoint) == before
+
+
+@pytest.mark.parametrize("overlap", ["-1", "2", "x", "1e9"])
+def test_only_the_overlaps_that_are_offered_are_taken(root, endpoint, overlap):
+    before = whole(endpoint)
+
+    page = root.post(url("endpoint", "rotate", endpoint.pk), {"overlap": overlap})
+
+    assert page.status_code == 200
+    assert whole(endpoint) == before
+    assert page.context["form"].errors
+
+
+@pytest.mark.parametrize("who", HOLDERS)
+def test_buttons_are_for_those_who_may(endpoint, who):
+    page = holder(who).get(url("endpoint", "change", endpoint.pk)).content.decode()
+
+    for act, holders in MAY.items():
+        assert (url("endpoint", act, endpoint.pk) in page) == (who in holders)
+
+
+def test_a_new_endpoint_in_a_popup_shows_its_secret_too(root):
+    page = root.post(url("endpoint", "add"), {**FORM, "_popup": 1}).content.decode()
+
+    assert Secret.objects.get().reveal() in page
+
+
+@pytest.mark.parametrize("button", ["_save", "_continue", "_addanother"])
+def test_whichever_button_makes_an_endpoint_its_secret_is_shown(root, button):
+    page = root.post(url("endpoint", "add"), {**FORM, button: "x"}).content.decode()
+
+    assert Secret.objects.get().reveal() in page
+
+
+def test_what_holds_a_secret_does_not_show_it_in_a_traceback(endpoint):
+    shown = Shown.of(endpoint.secrets.get())
+
+    assert shown.text == SECRET
+    assert SECRET not in repr(shown)
+    assert SECRET not in repr(replace(shown, text=str(SECRET)))

@@ -11,6 +11,9 @@ from django.db import connection, connections
 from django_q.conf import Conf
 from packaging.requirements import Requirement
 
+from tests.conftest import make_endpoint
+from webhook_delivery.models import Secret
+
 
 @pytest.fixture(autouse=True)
 def good(settings):
@@ -48,6 +51,13 @@ def test_a_good_configuration_passes():
         ("ALLOWED_PORTS", ["9000"], "E009", "whole numbers"),
         ("RETRY_SCHEDULES", {"ord*": [5]}, "E009", "order.*"),
         ("CLUSTER", "nope", "E009", "ALT_CLUSTERS"),
+        ("EGRESS_PROXY", "https://proxy.example", "E009", "http://host:port"),
+        ("EGRESS_PROXY", "proxy.example:3128", "E009", "http://host:port"),
+        ("EGRESS_PROXY", "http://proxy.example:x", "E009", "http://host:port"),
+        ("HEADER_PREFIX", "Webhook-", "E009", "lower-case"),
+        ("HEADER_PREFIX", "", "E009", "lower-case"),
+        ("CLOUDEVENTS_SOURCE", "", "E009", "URI"),
+        ("CLOUDEVENTS_SOURCE", "a b", "E009", "URI"),
         ("ALLOWED_NETWORKS", [5.5], "E004", "CIDR"),
         ("MAX_TIMEOUT_SECONDS", 300, "E006", "Q_CLUSTER['retry']"),
     ],
@@ -161,3 +171,64 @@ def test_a_broker_that_reconnects_all_the_time_is_warned_about(monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
 
     assert list(found()) == ["webhook_delivery.W006"]
+
+
+# ── the keys of secrets
+
+
+def test_secret_keys_are_never_printed(settings):
+    key = Fernet.generate_key().decode()
+    for wrong in (key, [key, "short"], {key: 1}):
+        settings.WEBHOOK_DELIVERY = {"SECRET_KEYS": wrong}
+
+        said = found()
+
+        assert said
+        assert key not in str(said)
+
+
+def test_who_sets_keys_for_the_first_time_is_told_to_rotate(settings):
+    settings.WEBHOOK_DELIVERY = {}
+    settings.DEBUG = False
+
+    assert "rotate-keys" in found()["webhook_delivery.W001"]
+
+
+def of_database() -> list[str]:
+    return [
+        message.id
+        for message in run_checks(tags=["database"], databases=["default"])
+        if message.id.startswith("webhook_delivery")
+    ]
+
+
+@pytest.mark.django_db
+def test_a_stored_secret_that_does_not_open_is_an_error(settings):
+    good = settings.WEBHOOK_DELIVERY
+    make_endpoint()
+    assert of_database() == []
+
+    settings.WEBHOOK_DELIVERY = {"SECRET_KEYS": [Fernet.generate_key().decode()]}
+    assert of_database() == ["webhook_delivery.E011"]
+    assert found() == {}, "the database is asked only by who names it"
+
+    settings.WEBHOOK_DELIVERY = good
+    assert of_database() == []
+
+
+@pytest.mark.django_db
+def test_without_a_stored_secret_or_its_table_there_is_nothing_to_open(monkeypatch):
+    assert of_database() == []
+
+    make_endpoint()
+    monkeypatch.setattr(Secret._meta, "db_table", "not_there")
+    assert of_database() == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("keys", [["short"], "key", [None]], ids=str)
+def test_keys_that_are_none_do_not_break_the_look_at_what_is_stored(settings, keys):
+    make_endpoint()
+    settings.WEBHOOK_DELIVERY = {"SECRET_KEYS": keys}
+
+    assert of_database() in ([], ["webhook_delivery.E011"])

@@ -14,11 +14,14 @@ from django.utils.translation import gettext as _
 from webhook_delivery.claims import lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Doorbell, Endpoint
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Doorbell, Endpoint, Lane
+from webhook_delivery.resealing import unopenable
 from webhook_delivery.scheduling import schedules
 
 LONGEST_WAIT_SECONDS = 604_800
 """What a retry schedule may have at most."""
+LOOKED_AT, NAMED = 1000, 5
+"""Of how many endpoints it is asked whether their secrets can be opened; and how many are named."""
 COUNTED = 100
 """Of rows that are wrong, no more are counted."""
 SLACK_SECONDS = 60
@@ -59,7 +62,7 @@ def examine(*, using: str | None = None) -> list[Illness]:
         silent = [*_silence(pulse)]
         flow = silent or [*_unanswered(pulse)] or [*_late(using), *_stuck(using)]
         net = [*_off(), *_poisoned()] or ([] if silent else [*_unswept(pulse)])
-        return [*flow, *net, *_far_off(using), *_unreachable(using)]
+        return [*flow, *net, *_shut(using), *_far_off(using), *_unreachable(using)]
     except (DatabaseError, InterfaceError) as error:
         return [_database(error)]
 
@@ -168,6 +171,26 @@ def _unswept(pulse: _Pulse) -> Iterator[Illness]:
             _(
                 "Restart the cluster. If that does not help: Q_CLUSTER['scheduler'] must be on in "
                 "it, and the schedule's cluster must be its name."
+            ),
+        )
+
+
+def _shut(using: str) -> Iterator[Illness]:
+    """Looked for among those that something could not be sent to: for all, it would take long."""
+    ill = Lane.objects.using(using).filter(openings__gt=0).order_by("-openings")
+    ids = list(ill.values_list("pk", flat=True)[:LOOKED_AT])
+    shut = unopenable(Endpoint.objects.using(using).on().filter(pk__in=ids)) if ids else []
+    if shut:
+        named = ", ".join(f"{each.pk} ({each})" for each in shut[:NAMED])
+        yield Illness(
+            "secret",
+            _("Secrets cannot be opened, so what is owed is deferred, to endpoint %s.")
+            % (f"{named} …" if shut[NAMED:] else named),
+            _(
+                "Put the key that sealed them back into SECRET_KEYS, or a former SECRET_KEY into "
+                "SECRET_KEY_FALLBACKS, and restart the workers. If SECRET_KEYS was empty until "
+                "now, run `manage.py webhooks rotate-keys`. If the key is lost, rotate their "
+                "signing secrets in the admin."
             ),
         )
 

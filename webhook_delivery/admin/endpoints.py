@@ -1,4 +1,4 @@
-"""Endpoints: where they are, what they hear, and the switch; secrets are shown once, at birth."""
+"""Endpoints: where they are, what they hear, and the switch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import endpoints, signing
 from webhook_delivery.admin.acts import ReasonedActionForm, reason_given
-from webhook_delivery.admin.base import ConsoleAdmin
+from webhook_delivery.admin.secrets import SecretsAdmin
+from webhook_delivery.admin.wire import EndpointForm
 from webhook_delivery.models import Delivery, Endpoint, Secret, Subscription
 
 
@@ -28,11 +29,12 @@ class SubscriptionInline(admin.TabularInline):
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(ConsoleAdmin):
+class EndpointAdmin(SecretsAdmin):
     list_display = ["name", "address", "state", "state_reason", "tenant", "deliveries"]
     list_filter = ["state"]
     sortable_by = ["name"]
     search_fields = ["name", "url", "tenant"]
+    form = EndpointForm
     inlines = [SubscriptionInline]
     action_form = ReasonedActionForm
     actions = ["switch_on", "pause", "switch_off"]
@@ -45,22 +47,42 @@ class EndpointAdmin(ConsoleAdmin):
         "max_in_flight",
         "rate_per_second",
         "ordered",
+        "format",
+        "headers",
+        "ca_bundle",
+        "client_certificate",
+        "tls_minimum",
     ]
-    readonly_fields = ["state", "state_reason", "deliveries", "created_at", "updated_at"]
+    readonly_fields = ["address", "state", "state_reason", "deliveries", "created_at", "updated_at"]
 
     def get_fields(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:
-        return [*self.editable, *self.readonly_fields] if obj else [*self.editable]
+        if obj is None:
+            return [*self.editable]
+        hidden = "address" if self._sees_urls(request) else "url"
+        return [name for name in [*self.editable, *self.readonly_fields] if name != hidden]
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        sees = self._sees_urls(request)
+        return [name for name in self.search_fields if name != "url" or sees]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Who may not see a URL may not guess it by filters either, letter after letter."""
+        hidden = lookup.partition("__")[0] == "url"
+        return not hidden and super().lookup_allowed(lookup, value, request)
+
+    def _sees_urls(self, request: HttpRequest) -> bool:
+        """Path and query are for those who could change them: tokens live there."""
+        return self.has_change_permission(request)
 
     def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:
         if change:
             # Only what was edited: the state may have been switched since the row was read.
-            obj.save(update_fields=[*form.changed_data, "updated_at"])
-            return
-        super().save_model(request, obj, form, change)
-        secret = signing.generate_secret()
-        Secret.keep(obj, secret)
-        said = _("The signing secret of %(endpoint)s is %(secret)s – it will not be shown again.")
-        self.message_user(request, said % {"endpoint": obj, "secret": secret}, messages.SUCCESS)
+            columns = {field.name for field in obj._meta.fields} & set(form.changed_data)
+            obj.save(update_fields=[*columns, "updated_at"])
+        else:
+            super().save_model(request, obj, form, change)
+            Secret.keep(obj, signing.generate_secret())
+        form.seal(obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Say that there are deliveries; Django would list every one of them."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, register
+from django.core.checks import CheckMessage, Tags, register
 
 from webhook_delivery.checks.engine import of_databases, of_engine
+from webhook_delivery.checks.secrets import of_stored
 from webhook_delivery.checks.settings import of_settings, usable
 
 
@@ -28,3 +29,11 @@ def check_engine(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 def check_databases(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Connection settings with which workers fail one another."""
     return list(of_databases())
+
+
+@register("webhook_delivery", Tags.database)
+def check_stored_secrets(
+    app_configs: Sequence[AppConfig] | None, databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Whether the keys open what is stored: for `check --database default`, and `migrate`."""
+    return list(of_stored(databases or ())) if usable() else []

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet
 from django.conf import settings as django_settings
-from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ValidationError
 
+from webhook_delivery.checks.secrets import of_keys
 from webhook_delivery.conf import KNOWN, Settings, settings
 from webhook_delivery.scheduling.oddities import knows_cluster
 from webhook_delivery.validation import validate_pattern, validate_schedule
+
+SECRET = {"SECRET_KEYS", "EGRESS_PROXY"}
 
 
 def usable() -> bool:
@@ -29,7 +32,7 @@ def of_settings() -> Iterator[CheckMessage]:
         yield Error("WEBHOOK_DELIVERY is not a dict.", hint=hint, id="webhook_delivery.E008")
         return
     wrong = [*_names(), *_types()] or [*_values()]
-    yield from wrong or [*_schedules(), *_networks(), *_keys()]
+    yield from wrong or [*_schedules(), *_networks(), *of_keys()]
 
 
 def _configured() -> Any:
@@ -49,10 +52,15 @@ def _types() -> Iterator[CheckMessage]:
     for name, value in _configured().items():
         if name in KNOWN and not _fits(value, vars(Settings)[name]):
             yield Error(
-                f"WEBHOOK_DELIVERY[{name!r}] is {value!r}.",
+                f"WEBHOOK_DELIVERY[{name!r}] is {_shown(name, value)}.",
                 hint=f"It should look like its default, {vars(Settings)[name]!r}.",
                 id="webhook_delivery.E002",
             )
+
+
+def _shown(name: str, value: Any) -> str:
+    """A key or a password is not printed, however wrongly it was set."""
+    return f"of type {type(value).__name__}" if name in SECRET else repr(value)
 
 
 def _fits(value: Any, default: Any) -> bool:
@@ -68,15 +76,36 @@ def _fits(value: Any, default: Any) -> bool:
     return value is None or isinstance(value, str)
 
 
+Rules = dict[str, tuple[object, str]]
+"""By setting: whether its value is fine, and what it must be."""
+
+
 def _values() -> Iterator[CheckMessage]:
     """Numbers and names that have the right type and still cannot work."""
-    rules = {
+    for name, (fine, wanted) in (_of_drains() | _of_policies() | _of_the_wire()).items():
+        if not fine:
+            yield Error(
+                f"WEBHOOK_DELIVERY[{name!r}] cannot be {_shown(name, getattr(settings, name))}.",
+                hint=f"It must be {wanted}.",
+                id="webhook_delivery.E009",
+            )
+
+
+def _of_drains() -> Rules:
+    fewest = int(settings.CONCURRENCY)
+    return {
         "CONCURRENCY": (settings.CONCURRENCY in range(1, 1025), "a whole number, 1 to 1024"),
         "MAX_THREADS": (
-            settings.MAX_THREADS in range(int(settings.CONCURRENCY), 4097),
+            settings.MAX_THREADS in range(fewest, 4097),
             "a whole number, CONCURRENCY to 4096",
         ),
         "MAX_IN_FLIGHT": (settings.MAX_IN_FLIGHT in range(1, 32768), "a whole number, 1 to 32767"),
+        "CLUSTER": (knows_cluster(settings.CLUSTER), "in Q_CLUSTER['ALT_CLUSTERS']"),
+    }
+
+
+def _of_policies() -> Rules:
+    return {
         "BREAKER_FAILURES": (settings.BREAKER_FAILURES >= 1, "1 or more"),
         "BREAKER_SECONDS": (
             0 < settings.BREAKER_SECONDS <= settings.BREAKER_MAX_SECONDS,
@@ -87,24 +116,41 @@ def _values() -> Iterator[CheckMessage]:
             "more than 0, and at most MAX_TIMEOUT_SECONDS",
         ),
         "RETRY_JITTER": (settings.RETRY_JITTER <= 1, "a share, 0 to 1"),
+        "RETRY_SCHEDULES": (
+            not any(_refusal(validate_pattern, name) for name in settings.RETRY_SCHEDULES),
+            "order.*, or *",
+        ),
+    }
+
+
+def _of_the_wire() -> Rules:
+    prefix, source = settings.HEADER_PREFIX or "", settings.CLOUDEVENTS_SOURCE or ""
+    return {
         "MAX_PAYLOAD_BYTES": (settings.MAX_PAYLOAD_BYTES >= 1, "1 or more"),
         "ALLOWED_PORTS": (
             all(isinstance(port, int) for port in settings.ALLOWED_PORTS),
             "whole numbers",
         ),
-        "RETRY_SCHEDULES": (
-            not any(_refusal(validate_pattern, name) for name in settings.RETRY_SCHEDULES),
-            "order.*, or *",
+        "EGRESS_PROXY": (_is_proxy(settings.EGRESS_PROXY), "http://host:port, or None"),
+        "HEADER_PREFIX": (
+            re.fullmatch("[a-z][a-z0-9-]{0,30}-", prefix),
+            "lower-case letters, digits and -, with - at its end",
         ),
-        "CLUSTER": (knows_cluster(settings.CLUSTER), "in Q_CLUSTER['ALT_CLUSTERS']"),
+        "CLOUDEVENTS_SOURCE": (
+            re.fullmatch("[!-~]{1,200}", source),
+            "a URI, or its beginning: /shop",
+        ),
     }
-    for name, (fine, wanted) in rules.items():
-        if not fine:
-            yield Error(
-                f"WEBHOOK_DELIVERY[{name!r}] cannot be {getattr(settings, name)!r}.",
-                hint=f"It must be {wanted}.",
-                id="webhook_delivery.E009",
-            )
+
+
+def _is_proxy(url: str | None) -> bool:
+    if url is None:
+        return True
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _refusal(parse: Callable[[Any], object], value: Any) -> Exception | None:
@@ -134,19 +180,3 @@ def _networks() -> Iterator[CheckMessage]:
                 hint="Use CIDRs such as 10.1.0.0/16.",
                 id="webhook_delivery.E004",
             )
-
-
-def _keys() -> Iterator[CheckMessage]:
-    for key in settings.SECRET_KEYS:
-        if _refusal(Fernet, key):
-            yield Error(
-                "One of SECRET_KEYS is not a Fernet key.",
-                hint="Make one with cryptography.fernet.Fernet.generate_key().",
-                id="webhook_delivery.E005",
-            )
-    if not settings.SECRET_KEYS and not django_settings.DEBUG:
-        yield checks.Warning(
-            "Signing secrets are sealed with a key derived from SECRET_KEY.",
-            hint="Set SECRET_KEYS, so that a new SECRET_KEY does not make them unreadable.",
-            id="webhook_delivery.W001",
-        )

@@ -1,0 +1,127 @@
+"""What an endpoint's form says about the wire: headers, certificates, formats."""
+
+import json
+
+import pytest
+import trustme
+from django.urls import reverse
+
+from tests.conftest import make_endpoint
+from webhook_delivery import keys
+from webhook_delivery.admin.wire import MASK
+from webhook_delivery.models import Endpoint
+
+pytestmark = pytest.mark.django_db
+
+BARE = {
+    "name": "acme",
+    "url": "https://acme.example/hook",
+    "format": "standard",
+    "tls_minimum": "1.2",
+}
+INLINE = {"subscriptions-TOTAL_FORMS": 0, "subscriptions-INITIAL_FORMS": 0}
+
+
+def submit(client, endpoint: Endpoint | None = None, **fields) -> str:
+    """Post the form, and return the page if it was refused."""
+    name = "add" if endpoint is None else "change"
+    args = [] if endpoint is None else [endpoint.pk]
+    url = reverse(f"admin:webhook_delivery_endpoint_{name}", args=args)
+    page = client.post(url, {**BARE, **INLINE, **fields})
+    return "" if page.status_code == 302 else page.content.decode()
+
+
+def headers_of(endpoint: Endpoint) -> dict[str, str]:
+    endpoint.refresh_from_db()
+    sealed = bytes(endpoint.sealed_headers)
+    return json.loads(keys.unseal(sealed, owner=endpoint.pk)) if sealed else {}
+
+
+def test_headers_are_sealed_when_an_endpoint_is_made(admin_client):
+    submit(admin_client, headers="Authorization: Bearer t0ken\r\n\r\nX-Url: https://a.example/\r\n")
+
+    endpoint = Endpoint.objects.get()
+    assert headers_of(endpoint) == {"Authorization": "Bearer t0ken", "X-Url": "https://a.example/"}
+    assert b"t0ken" not in bytes(endpoint.sealed_headers)
+
+
+def test_their_values_are_not_shown_and_kept_as_they_are(admin_client):
+    endpoint = make_endpoint().set_headers({"Authorization": "Bearer t0ken", "X-Old": "1"})
+    page = admin_client.get(reverse("admin:webhook_delivery_endpoint_change", args=[endpoint.pk]))
+    shown = page.content.decode()
+
+    assert f"Authorization: {MASK}" in shown
+    assert "t0ken" not in shown
+    submit(admin_client, endpoint, headers=f"Authorization: {MASK}\nX-New: 2")
+    assert headers_of(endpoint) == {"Authorization": "Bearer t0ken", "X-New": "2"}
+
+
+def test_an_edit_of_something_else_leaves_them(admin_client):
+    endpoint = make_endpoint().set_headers({"Authorization": "Bearer t0ken"})
+    before = bytes(endpoint.sealed_headers)
+
+    submit(admin_client, endpoint, name="other", headers=f"Authorization: {MASK}")
+
+    endpoint.refresh_from_db()
+    assert (endpoint.name, bytes(endpoint.sealed_headers)) == ("other", before)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ("Authorization", "a colon"),
+        ("Host: internal", "Host"),
+        ("webhook-signature: v1,x", "webhook-signature"),
+        ("X-A: 1\nX-A: 2", "twice"),
+        ("X-A: 1\nx-a: 2", "twice"),
+        ("X-A: ü", "printable ASCII"),
+        ("X-New: " + MASK, "printable ASCII"),
+    ],
+)
+def test_those_that_cannot_be_sent_are_refused_with_the_reason(admin_client, headers, said):
+    assert said in submit(admin_client, headers=headers)
+    assert not Endpoint.objects.exists()
+
+
+def test_headers_that_cannot_be_opened_can_be_written_anew(admin_client):
+    endpoint = make_endpoint()
+    Endpoint.objects.update(sealed_headers=keys.seal("{}", owner="another"))
+
+    assert submit(admin_client, endpoint, headers="X-New: 2") == ""
+    assert headers_of(endpoint) == {"X-New": "2"}
+
+
+def test_a_client_certificate_is_kept_replaced_and_removed(admin_client):
+    endpoint = make_endpoint()
+    pem = trustme.CA().issue_cert("us@a.example").private_key_and_cert_chain_pem.bytes().decode()
+
+    def kept() -> bytes:
+        endpoint.refresh_from_db()
+        return bytes(endpoint.sealed_client_certificate)
+
+    assert "private key" in submit(admin_client, endpoint, client_certificate="nonsense")
+    assert submit(admin_client, endpoint, client_certificate=pem) == ""
+    assert keys.unseal(kept(), owner=endpoint.pk).split() == pem.split()
+    page = admin_client.get(reverse("admin:webhook_delivery_endpoint_change", args=[endpoint.pk]))
+    assert "PRIVATE" not in page.content.decode()
+    before = kept()
+    assert submit(admin_client, endpoint) == ""
+    assert kept() == before
+    assert submit(admin_client, endpoint, client_certificate="-") == ""
+    assert kept() == b""
+
+
+def test_the_rest_of_the_wire_is_plain(admin_client):
+    authority = trustme.CA().cert_pem.bytes().decode()
+
+    submit(admin_client, format="structured", ca_bundle=authority, tls_minimum="1.3")
+
+    endpoint = Endpoint.objects.get()
+    assert (endpoint.format, endpoint.tls_minimum) == ("structured", "1.3")
+    assert endpoint.ca_bundle.split() == authority.split()
+
+
+def test_names_in_other_scripts_are_kept_in_punycode(admin_client):
+    submit(admin_client, url="https://bücher.example/straße")
+
+    assert Endpoint.objects.get().url == "https://xn--bcher-kva.example/stra%C3%9Fe"
