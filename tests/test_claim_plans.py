@@ -18,9 +18,10 @@ READ_AT_MOST = 5000
 """Rows that one statement of a claim may read, those that it throws away included."""
 
 ENDPOINTS = """
-INSERT INTO webhook_delivery_endpoint (name, url, tenant, state, state_reason, ordered, created_at,
-  updated_at)
-SELECT 'many-' || n, 'https://receiver.example/', '', 'on', '', false, now(), now()
+INSERT INTO webhook_delivery_endpoint (name, url, tenant, state, state_reason, ordered, format,
+  sealed_headers, ca_bundle, sealed_client_certificate, tls_minimum, created_at, updated_at)
+SELECT 'many-' || n, 'https://receiver.example/', '', 'on', '', false, 'standard', '', '', '',
+  '1.2', now(), now()
 FROM generate_series(1, %s) n
 """
 OWED = """

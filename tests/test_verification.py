@@ -231,7 +231,7 @@ def test_a_batch_costs_three_queries(rows, django_assert_num_queries):
 
 
 def test_a_system_at_work_raises_no_alarm(receiver, monkeypatch):
-    monkeypatch.setattr(verification, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr(verification, "PAUSE_SECONDS", 1)
     receiver.replies(*[503, 200, 200, 400] * 500)
     endpoint = make_endpoint(receiver.url())
     make_endpoint(receiver.url("/other"))
