@@ -165,3 +165,12 @@ def test_the_most_exact_schedule_wins():
     assert schedule_for("order.created", schedules) == [2]
     assert schedule_for("user.created", schedules) == [1]
     assert schedule_for("user.created", {}) is None
+
+
+def test_a_delivery_does_not_die_of_what_its_worker_lacked():
+    exhausted = Outcome(fault=Fault.EXHAUSTED)
+    policy = Policy(schedule=[1, 2], retry_after_cap=0)
+
+    assert decide(exhausted, attempt=2, policy=policy) == Decision(Verdict.RETRY, 2)
+    assert decide(exhausted, attempt=3, policy=policy) == Decision(Verdict.DEFERRED, 300)
+    assert decide(exhausted, attempt=9, policy=policy).verdict is Verdict.DEFERRED

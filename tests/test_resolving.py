@@ -82,6 +82,33 @@ def test_so_many_names_may_hang_and_no_more(resolver, post, settings):
     assert [outcome.fault for outcome in outcomes] == [*[Fault.DNS] * 3, Fault.EXHAUSTED]
 
 
+def test_all_drains_of_a_process_count_together(resolver, settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "MAX_THREADS": 2}
+    names = [f"slow{n}.example" for n in range(3)]
+    resolver.hangs.update(names)
+    faults = []
+    for name in names:
+        with contextlib.closing(Transport()) as transport:
+            outcome = transport.post(1, f"http://{name}/", b"", {}, timeout=0.1)
+            faults.append(outcome.fault)
+
+    assert faults == [Fault.DNS, Fault.DNS, Fault.EXHAUSTED]
+
+
+def test_a_name_with_thousands_of_addresses_is_tried_at_few(resolver, post, monkeypatch):
+    tried = []
+
+    def refused(self: socket.socket, address: object) -> None:
+        tried.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    resolver.answers["many.example"] = [(f"127.0.{n // 250}.{n % 250}", 80) for n in range(4000)]
+
+    assert post("http://many.example/").fault is Fault.REFUSED
+    assert len(tried) == 6
+
+
 def test_each_attempt_asks_once_and_connects_to_what_it_was_told(
     resolver, receiver, post, settings
 ):

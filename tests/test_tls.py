@@ -1,13 +1,20 @@
 """How an endpoint wishes TLS to be spoken: whom to believe, what to show, how old it may be."""
 
 import contextlib
+import os
 import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from django.core.exceptions import ValidationError
 
 from tests.conftest import make_endpoint
@@ -80,6 +87,26 @@ def test_a_receiver_whose_tls_is_too_old_is_refused(ca, context, post):
         assert post(url, ca_bundle=pem(ca.cert_pem), minimum="1.3").fault is Fault.TLS
 
 
+def test_a_name_in_the_old_place_is_not_looked_at(context, post):
+    """Only subjectAltName counts (RFC 9525 §2), also for authorities of an endpoint's own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    text = certificate.public_bytes(Encoding.PEM).decode()
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    with trustme.Blob((text + secret).encode()).tempfile() as both:
+        own.load_cert_chain(both)
+    with raw_server(OK, own) as url:
+        assert post(url, ca_bundle=text).fault is Fault.TLS
+
+
 def test_one_context_serves_all_who_wish_the_same():
     assert context_for(TLS()) is context_for(TLS(ca_bundle="", minimum="1.2"))
     assert context_for(TLS(minimum="1.3")) is not context_for(TLS())
@@ -91,20 +118,26 @@ def test_session_keys_are_written_nowhere(ca, monkeypatch, tmp_path):
     assert context_for(TLS(ca_bundle=pem(ca.cert_pem))).keylog_filename is None
 
 
-def test_the_key_is_left_on_no_disk(ca, monkeypatch, tmp_path):
+@pytest.mark.parametrize("memory", [True, False])
+def test_the_key_is_left_on_no_disk(ca, monkeypatch, tmp_path, memory):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create")
     seen = []
     load = ssl.SSLContext.load_cert_chain
 
     def loading(self, path: str) -> None:
-        seen.append(Path(path).stat().st_mode & 0o777)
+        seen.append((Path(path).parent, Path(path).stat().st_mode & 0o077))
         load(self, path)
 
     monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", loading)
 
     context_for(TLS(client_certificate=client_certificate(ca)))
 
-    assert seen == [0o600]
+    if memory:
+        assert [folder for folder, _ in seen] == [Path("/proc/self/fd")]
+    else:
+        assert seen == [(tmp_path, 0)]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -138,6 +171,9 @@ def test_what_is_no_certificate_is_refused(ca):
     for wrong in ("nonsense", pem(leaf.cert_chain_pems[0]), pem(leaf.private_key_pem), foreign_key):
         with pytest.raises(ValidationError, match="private key"):
             endpoint.set_client_certificate(wrong)
+    endpoint.ca_bundle = pem(ca.cert_pem) + pem(leaf.private_key_pem)
+    with pytest.raises(ValidationError, match="PEM"):
+        endpoint.full_clean()
     endpoint.ca_bundle = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----"
     with pytest.raises(ValidationError, match="PEM"):
         endpoint.full_clean()

@@ -91,7 +91,7 @@ class Decision:
     delay: float | None = None
 
 
-DEFERRED_AT_MOST = 300.0
+DEFERRED_AT_LEAST, DEFERRED_AT_MOST = 5.0, 300.0
 """Seconds: what is deferred goes on so soon after the key has been put right."""
 RETRIED_CLIENT_ERRORS = frozenset({408, 425, 429})
 PERMANENT = frozenset({Fault.REDIRECT, Fault.CLIENT_ERROR, Fault.CONFIG})
@@ -135,13 +135,17 @@ def decide(outcome: Outcome, *, attempt: int, policy: Policy) -> Decision:
 
     A retry waits at least as long as our own schedule says, longer if the receiver asked, and no
     longer than the policy's cap allows it to ask. What could not be signed is nobody's failure: it
-    is deferred, for ever if need be, and that uses up no attempt.
+    is deferred, for ever if need be, and that uses up no attempt; nor does a delivery die of what
+    its worker lacked.
     """
     if outcome.delivered:
         return Decision(Verdict.DELIVERED)
     if outcome.fault is Fault.SECRET and policy.deferring:
         return Decision(Verdict.DEFERRED, _deferral(attempt, policy))
-    if _permanent(outcome, policy) or attempt >= policy.max_attempts:
+    last = attempt >= policy.max_attempts
+    if last and outcome.fault is Fault.EXHAUSTED and policy.deferring:
+        return Decision(Verdict.DEFERRED, DEFERRED_AT_MOST)
+    if last or _permanent(outcome, policy):
         return Decision(Verdict.DEAD)
     own = policy.schedule[attempt - 1]
     asked = min(outcome.retry_after or 0, policy.retry_after_cap)
@@ -194,7 +198,7 @@ def _seconds_until(date: str, now: datetime) -> float | None:
 def _deferral(attempt: int, policy: Policy) -> float:
     """As long as a retry would wait now, within bounds."""
     waits = policy.schedule[attempt - 1 :] or policy.schedule[-1:] or [DEFERRED_AT_MOST]
-    return min(waits[0], DEFERRED_AT_MOST)
+    return min(max(waits[0], DEFERRED_AT_LEAST), DEFERRED_AT_MOST)
 
 
 def _permanent(outcome: Outcome, policy: Policy) -> bool:

@@ -182,6 +182,7 @@ STATUS_LINES = {
     "2OO": It(status(b"HTTP/1.1 2OO OK"), "protocol"),
     "600": It(status(b"HTTP/1.1 600 Odd"), "600 protocol"),
     "999": It(status(b"HTTP/1.1 999 Odd"), "999 protocol"),
+    "blanks without end": It(answers(b"HTTP/1.1 200 " + b" " * 65_000), "protocol", soon=True),
     "no reason": It(status(b"HTTP/1.1 200"), "200 delivered"),
     "no status": It(status(b"HTTP/1.1"), "protocol"),
     "a reason in Latin-1, with NUL": It(status(b"HTTP/1.1 200 \xe9\0\x1b"), "200 delivered"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import errno
 import http.client
-import re
 import socket
 import ssl
 from functools import lru_cache
@@ -16,15 +15,14 @@ from webhook_delivery.addresses import allowed
 from webhook_delivery.conf import settings
 from webhook_delivery.hostnames import encoded
 from webhook_delivery.outcomes import Fault
-from webhook_delivery.transport.deadlines import ANSWER_BYTES, PunctualSocket, deadline
+from webhook_delivery.transport.answers import Answer
+from webhook_delivery.transport.deadlines import PunctualSocket, deadline
 from webhook_delivery.transport.resolving import Found, Lookups, Unreachable
 from webhook_delivery.transport.tls import TLS, context_for
 
 PORTS = {"http": 80, "https": 443}
-STATUS_LINE = re.compile(
-    r"(?P<version>HTTP/1\.[0-9]) (?P<status>[1-9][0-9]{2})( (?P<reason>.*))?[ \r]*\n", re.DOTALL
-)
-"""RFC 9112 §4; what it says about the reason is not insisted on."""
+MOST_TRIED = 6
+"""Of a name's addresses; a name with thousands would make a port scanner of us."""
 
 
 class Origin(NamedTuple):
@@ -64,48 +62,8 @@ def open_to(origin: Origin, tls: TLS, lookups: Lookups) -> http.client.HTTPConne
     return connection
 
 
-class _FinalAnswer(http.client.HTTPResponse):
-    """
-    The answer that counts, known by its status line whatever follows that.
-
-    It passes over interim answers (RFC 9110 §15.2), lest the final one be taken for the next.
-    """
-
-    _said: int | None = None
-
-    def _read_status(self) -> tuple[str, int, str]:
-        """Strictly: the standard library reads `+200`, `2_00` and `HTTP/2 200`, too."""
-        line = self.fp.readline(ANSWER_BYTES + 1)
-        if not line:
-            raise http.client.RemoteDisconnected("no answer")
-        found = STATUS_LINE.fullmatch(line.decode("latin-1"))
-        if not found:
-            raise http.client.BadStatusLine("no status line")
-        status = int(found["status"])
-        interim = status == 100 or 101 < status < 200
-        self._said = None if interim else status
-        return found["version"], (100 if interim else status), found["reason"] or ""
-
-    def begin(self) -> None:
-        try:
-            super().begin()
-        except Exception:  # the standard library trips over some headers in ways of its own
-            if self._said is None:
-                raise
-            self._end_here(self._said)
-        if self.status < 200:  # 101: what follows is another protocol
-            self.will_close = True
-
-    def _end_here(self, status: int) -> None:
-        """The receiver has decided; that its headers cannot be read does not undo it."""
-        self.code = self.status = status
-        self.headers = self.msg = http.client.HTTPMessage()
-        self.chunked, self.length, self.will_close = False, None, True
-        self._close_conn()  # type: ignore[attr-defined] # not in the stubs
-
-
 class _Connection(http.client.HTTPConnection):
-    response_class = _FinalAnswer
+    response_class = Answer
     auto_open = 0
 
 
@@ -115,7 +73,11 @@ class _SecureConnection(_Connection):
 
 def _encrypted(plain: socket.socket, host: str, tls: TLS) -> ssl.SSLSocket:
     try:
-        return context_for(tls).wrap_socket(plain, server_hostname=host)
+        context = context_for(tls)
+    except (ssl.SSLError, ValueError) as error:
+        raise Unreachable(Fault.CONFIG, "its certificates cannot be used") from error
+    try:
+        return context.wrap_socket(plain, server_hostname=host)
     except ssl.SSLEOFError as error:
         raise Unreachable(Fault.TLS, "the receiver hung up while TLS began") from error
 
@@ -136,6 +98,7 @@ def _checked(found: list[Found]) -> list[Found]:
 
 def _connect(found: list[Found]) -> socket.socket:
     """Connect to the first that answers, each within its share of what is left."""
+    found = found[:MOST_TRIED]
     failure: OSError = OSError("no address")
     for number, each in enumerate(found):
         try:
@@ -175,7 +138,7 @@ def _through(proxy: SplitResult, origin: Origin, lookups: Lookups) -> socket.soc
     connection = _connected_to(proxy, lookups)
     try:
         connection.sendall(_request_to_connect(proxy, origin))
-        answer = http.client.HTTPResponse(connection, method="CONNECT")
+        answer = Answer(connection, method="CONNECT")
         answer.begin()
         answer.close()
         if not 200 <= answer.status <= 299:

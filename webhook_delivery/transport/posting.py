@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 from webhook_delivery.outcomes import Fault, Outcome, fault_of, heed, parse_retry_after
@@ -13,8 +14,11 @@ from webhook_delivery.transport.deadlines import TooLarge, deadline
 from webhook_delivery.transport.idle import IdleConnections, Owner
 from webhook_delivery.transport.resolving import Lookups, Unreachable
 from webhook_delivery.transport.tls import DEFAULT, TLS
+from webhook_delivery.transport.watching import Watch
 
 EXCERPT_BYTES = 2048
+GRACE_SECONDS = 0.05
+"""So much later than a read should have ended, its connection is cut."""
 
 
 class Transport:
@@ -27,6 +31,7 @@ class Transport:
     def __init__(self) -> None:
         self._idle = IdleConnections()
         self._lookups = Lookups()
+        self._watch = Watch()
 
     def post(
         self,
@@ -60,6 +65,7 @@ class Transport:
 
     def close(self) -> None:
         self._idle.close()
+        self._watch.close()
 
     def _exchange(
         self,
@@ -71,13 +77,14 @@ class Transport:
     ) -> Outcome:
         try:
             connection = connection or open_to(*owner[1:], self._lookups)
-            _send(connection, target, body, headers)
-            response = connection.getresponse()
+            with self._in_time(connection):
+                _send(connection, target, body, headers)
+                response = connection.getresponse()
+                start, whole = _start_of(response)
         except Exception as error:
             if connection:
                 connection.close()
             return _outcome_of_failure(error)
-        start, whole = _start_of(response)
         outcome = _outcome_of_answer(response, start[:EXCERPT_BYTES])
         response.close()
         if whole and connection.sock:
@@ -85,6 +92,12 @@ class Transport:
         else:
             connection.close()
         return outcome
+
+    def _in_time(self, connection: http.client.HTTPConnection) -> AbstractContextManager[None]:
+        """A plain socket keeps its time by itself."""
+        secure = isinstance(connection.sock, ssl.SSLSocket)
+        ends = deadline.ends + GRACE_SECONDS
+        return self._watch.over(connection.sock, ends) if secure else nullcontext()
 
 
 HUNG_UP = BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroReturnError
@@ -113,7 +126,7 @@ def _outcome_of_answer(response: http.client.HTTPResponse, excerpt: bytes) -> Ou
         status=response.status,
         fault=fault_of(response.status),
         excerpt=excerpt,
-        retry_after=_retry_after(response.headers.get("Retry-After")),
+        retry_after=_retry_after(response.headers.get("retry-after")),
     )
     return heed(outcome, response.headers.get("webhook-delivery", ""))
 

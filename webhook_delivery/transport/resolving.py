@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from concurrent.futures import Future
@@ -32,6 +33,31 @@ class Found(NamedTuple):
 Wanted = tuple[str, int]
 
 
+class _Crowd:
+    """How many lookups this process has under way, of all its drains."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """After a fork there are none: threads stay behind."""
+        self._count, self._lock = 0, threading.Lock()
+
+    def enter(self) -> bool:
+        with self._lock:
+            full = self._count >= settings.MAX_THREADS
+            self._count += not full
+        return not full
+
+    def leave(self) -> None:
+        with self._lock:
+            self._count -= 1
+
+
+_crowd = _Crowd()
+os.register_at_fork(after_in_child=_crowd.reset)
+
+
 class Lookups:
     """
     Looks names up, each in a thread that nobody has to wait for.
@@ -60,12 +86,13 @@ class Lookups:
             return self._pending[wanted]
 
     def _begin(self, wanted: Wanted) -> Future[list[Found]]:
-        if len(self._pending) >= settings.MAX_THREADS:
+        if not _crowd.enter():
             raise Unreachable(Fault.EXHAUSTED, "too many names are being resolved")
         answer: Future[list[Found]] = Future()
         try:
             threading.Thread(target=self._fulfil, args=(wanted, answer), daemon=True).start()
         except RuntimeError:
+            _crowd.leave()
             raise Unreachable(Fault.EXHAUSTED, "the machine allows no more threads") from None
         return answer
 
@@ -81,6 +108,7 @@ class Lookups:
 
     def _forget(self, wanted: Wanted) -> None:
         """Before it is answered: who asks later asks anew."""
+        _crowd.leave()
         with self._lock:
             del self._pending[wanted]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import tempfile
 from functools import lru_cache
@@ -30,7 +31,7 @@ class TLS(NamedTuple):
 DEFAULT = TLS()
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def context_for(tls: TLS) -> ssl.SSLContext:
     """
     Make the context; loading the roots costs ten times as much as a handshake, so they are kept.
@@ -38,6 +39,7 @@ def context_for(tls: TLS) -> ssl.SSLContext:
     `ssl.create_default_context` would write session keys wherever SSLKEYLOGFILE says.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = False
     context.minimum_version = VERSIONS[tls.minimum]
     context.sslsocket_class = PunctualTLSSocket
     if tls.ca_bundle:
@@ -50,7 +52,13 @@ def context_for(tls: TLS) -> ssl.SSLContext:
 
 
 def _show(context: ssl.SSLContext, certificate: str) -> None:
-    """OpenSSL reads it from a file only: one that its owner alone may read, and not for long."""
+    """OpenSSL reads it from a file only: one in memory, or else that its owner alone may read."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("webhook"), "w") as file:
+            file.write(certificate)
+            file.flush()
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+        return
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(certificate)
         file.flush()
