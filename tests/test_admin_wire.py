@@ -4,6 +4,7 @@ import json
 
 import pytest
 import trustme
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from tests.conftest import make_endpoint
@@ -109,6 +110,64 @@ def test_a_client_certificate_is_kept_replaced_and_removed(admin_client):
     assert kept() == before
     assert submit(admin_client, endpoint, client_certificate="-") == ""
     assert kept() == b""
+
+
+def test_all_headers_are_removed_at_once_also_those_that_cannot_be_opened(admin_client):
+    endpoint = make_endpoint()
+    Endpoint.objects.update(sealed_headers=keys.seal("{}", owner="another"))
+
+    assert submit(admin_client, endpoint, headers="-") == ""
+    assert headers_of(endpoint) == {}
+
+
+@pytest.fixture
+def editor(client, django_user_model):
+    """Somebody who may change endpoints and see no secret."""
+    user = django_user_model.objects.create_user("editor", is_staff=True)
+    rights = Permission.objects.filter(codename__in=["view_endpoint", "change_endpoint"])
+    user.user_permissions.set(rights)
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"url": "https://mine.example/hook"}, {"ca_bundle": trustme.CA().cert_pem.bytes().decode()}],
+    ids=["url", "authority"],
+)
+def test_what_is_sealed_is_not_sent_elsewhere_by_who_may_not_see_it(editor, elsewhere):
+    """Else it would arrive at a server of his own."""
+    pem = trustme.CA().issue_cert("us@a.example").private_key_and_cert_chain_pem.bytes().decode()
+    endpoint = make_endpoint(BARE["url"]).set_headers({"Authorization": "Bearer t0ken"})
+    endpoint.set_client_certificate(pem)
+    kept = {"headers": f"Authorization: {MASK}"}
+
+    assert submit(editor, endpoint, **kept, name="renamed", url=BARE["url"] + "/other") == ""
+    page = submit(editor, endpoint, **kept, **elsewhere)
+    assert "enter the values anew" in page
+    assert "or remove it" in page
+    endpoint.refresh_from_db()
+    assert endpoint.url.startswith("https://acme.example/")
+    anew = {"headers": "Authorization: Bearer mine", "client_certificate": "-"}
+    assert submit(editor, endpoint, **anew, **elsewhere) == ""
+    assert headers_of(endpoint) == {"Authorization": "Bearer mine"}
+
+
+def test_who_may_see_it_may_send_it_elsewhere(admin_client):
+    endpoint = make_endpoint(BARE["url"]).set_headers({"Authorization": "Bearer t0ken"})
+    kept = {"headers": f"Authorization: {MASK}", "url": "https://new.example/"}
+
+    assert submit(admin_client, endpoint, **kept) == ""
+    assert headers_of(endpoint) == {"Authorization": "Bearer t0ken"}
+
+
+@pytest.mark.parametrize("url", ["https://[x/", "https://us:PASSWORD@a.example/", "https://a:x/"])
+def test_a_url_that_came_in_another_way_breaks_no_page_and_shows_no_password(admin_client, url):
+    make_endpoint(url)
+    page = admin_client.get(reverse("admin:webhook_delivery_endpoint_changelist"))
+
+    assert page.status_code == 200
+    assert "PASSWORD" not in page.content.decode()
 
 
 def test_the_rest_of_the_wire_is_plain(admin_client):

@@ -61,6 +61,13 @@ class EndpointAdmin(SecretsAdmin):
         hidden = "address" if self._sees_urls(request) else "url"
         return [name for name in [*self.editable, *self.readonly_fields] if name != hidden]
 
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.may_reveal = self.has_reveal_permission(request)  # of this request: made anew for each
+        return form
+
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         sees = self._sees_urls(request)
         return [name for name in self.search_fields if name != "url" or sees]
@@ -135,10 +142,14 @@ class EndpointAdmin(SecretsAdmin):
 
     @admin.display(description=_("address"))
     def address(self, endpoint: Endpoint) -> str:
-        """Without path and query, which may hold tokens."""
-        parts = urlsplit(endpoint.url)
+        """Without path, query and user names, which may hold tokens."""
+        try:
+            parts = urlsplit(endpoint.url)
+            port = "" if parts.port is None else f":{parts.port}"
+        except ValueError:
+            return gettext("not a URL")
         more = "…" if parts.path.strip("/") or parts.query else ""
-        return f"{parts.scheme}://{parts.netloc}/{more}"
+        return f"{parts.scheme}://{parts.hostname or ''}{port}/{more}"
 
     @admin.display(description=_("deliveries"))
     def deliveries(self, endpoint: Endpoint) -> str:

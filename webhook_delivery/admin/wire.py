@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -28,9 +29,9 @@ class EndpointForm(forms.ModelForm):
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "off"}),
         help_text=_(
             "Sent with each request, one a line: Authorization: Bearer … Values are sealed, and "
-            "shown as %(mask)s afterwards; leave that to keep one."
+            "shown as %(mask)s afterwards; leave that to keep one. %(remove)s removes them all."
         )
-        % {"mask": MASK},
+        % {"mask": MASK, "remove": REMOVE},
     )
     client_certificate = forms.CharField(
         label=_("client certificate"),
@@ -43,13 +44,40 @@ class EndpointForm(forms.ModelForm):
         % {"remove": REMOVE},
     )
 
+    may_reveal = False
+    """Whether who edits may see what is sealed; else it may not be sent elsewhere either."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "headers" in self.fields:
             self.fields["headers"].initial = "\n".join(f"{name}: {MASK}" for name in self._kept())
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance.pk and not self.may_reveal and self._leads_elsewhere(cleaned):
+            self._refuse_what_is_kept(cleaned)
+        return cleaned
+
+    def _leads_elsewhere(self, cleaned: dict[str, Any]) -> bool:
+        before = Endpoint.objects.get(pk=self.instance.pk)
+        now = cleaned.get("url", before.url), cleaned.get("ca_bundle", before.ca_bundle)
+        return (_origin(now[0]), now[1].split()) != (_origin(before.url), before.ca_bundle.split())
+
+    def _refuse_what_is_kept(self, cleaned: dict[str, Any]) -> None:
+        """Else whoever may change an endpoint could have its tokens sent to a server of his own."""
+        wanted, kept = cleaned.get("headers") or {}, self._kept()
+        if any(value == kept.get(name) for name, value in wanted.items()):
+            self.add_error("headers", _("It leads elsewhere now: enter the values anew."))
+        replaced = cleaned.get("client_certificate")
+        if bytes(self.instance.sealed_client_certificate) and not replaced:
+            self.add_error(
+                "client_certificate", _("It leads elsewhere now: enter it anew, or remove it.")
+            )
+
     @sensitive_variables()
     def clean_headers(self) -> dict[str, str]:
+        if self.cleaned_data["headers"].strip() == REMOVE:
+            return {}
         kept = self._kept()
         lines = [line for line in self.cleaned_data["headers"].splitlines() if line.strip()]
         wanted: dict[str, str] = {}
@@ -63,6 +91,7 @@ class EndpointForm(forms.ModelForm):
         validate_headers(wanted)
         return wanted
 
+    @sensitive_variables()
     def clean_client_certificate(self) -> str:
         pem = str(self.cleaned_data["client_certificate"])
         validate_client_certificate("" if pem == REMOVE else pem)
@@ -86,3 +115,8 @@ class EndpointForm(forms.ModelForm):
             return {}
         kept: dict[str, str] = json.loads(opened)
         return kept
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='endpoint',
             name='format',
-            field=models.CharField(choices=[('standard', 'Standard Webhooks'), ('structured', 'CloudEvents, structured'), ('binary', 'CloudEvents, binary')], default='standard', help_text='How events are written; what happened before a change is sent as it was.', max_length=10, verbose_name='format'),
+            field=models.CharField(choices=[('standard', 'Standard Webhooks'), ('structured', 'CloudEvents, structured'), ('binary', 'CloudEvents, binary')], default='standard', help_text='How events are written; what happened before a change is sent as it was. In “binary”, the type is in a header, which is not signed.', max_length=10, verbose_name='format'),
         ),
         migrations.AddField(
             model_name='endpoint',

@@ -107,7 +107,10 @@ class Endpoint(models.Model):
         max_length=10,
         choices=Format,
         default=Format.STANDARD,
-        help_text=_("How events are written; what happened before a change is sent as it was."),
+        help_text=_(
+            "How events are written; what happened before a change is sent as it was. In “binary”, "
+            "the type is in a header, which is not signed."
+        ),
     )
     sealed_headers = models.BinaryField(_("sealed headers"), default=bytes, blank=True)
     ca_bundle = models.TextField(
