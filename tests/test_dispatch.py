@@ -79,6 +79,20 @@ def test_what_was_smuggled_into_the_database_stays_there(receiver, endpoint, sen
         assert "forged" not in values(got, name)[0]
 
 
+def test_what_a_receiver_echoes_is_not_shown(receiver, send_due):
+    token, page = "t0ken-" + "x" * 30, b"You sent "
+    endpoint = make_endpoint(receiver.url(f"/{token}?key=abcdef"))
+    endpoint.set_headers({"Authorization": "Bearer s3cret"})
+    echoed = page + f"Authorization: Bearer s3cret to /{token}?key=abcdef".encode()
+    receiver.replies(Reply(500, {}, echoed), path=f"/{token}?key=abcdef")
+    publish("order.created", {})
+    send_due()
+
+    kept = bytes(Attempt.objects.get().excerpt)
+    assert kept.startswith(page)
+    assert not any(secret in kept for secret in (b"s3cret", token.encode(), b"abcdef"))
+
+
 def test_retries_say_which_attempt_they_are_and_when_the_first_was(receiver, endpoint, send_due):
     receiver.replies(503, 503, 200)
     publish("order.created", {})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook_delivery.headers import Flaw, flaw_of, sendable
+from webhook_delivery.headers import Flaw, flaw_of, masked, sendable
 
 pytestmark = pytest.mark.everywhere_once
 
@@ -52,7 +52,7 @@ def test_names_that_are_none_are_refused(name):
         "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade", "Expect", "Proxy-Authorization",
         "Proxy-Connection", "Cookie", "Accept-Encoding", "Date", "User-Agent", "Via",
         "webhook-signature", "Webhook-Id", "WEBHOOK-TIMESTAMP", "webhook-attempt", "svix-id",
-        "ce-id",
+        "ce-id", "Webhook_Signature", "Transfer_Encoding", "webhook_id",
     ],
 )  # fmt: skip
 def test_those_that_only_we_write_are_refused_in_any_case(name):
@@ -78,6 +78,21 @@ def test_the_prefix_of_ours_is_ours():
 )
 def test_they_are_judged_together(headers, flaw):
     assert flaw_of(headers)[0] is flaw
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (b"no such token: t0ken-1", b"no such token: ***"),
+        (b"Bearer t0ken-1", b"***"),
+        (b"cut off: Bearer t0k", b"cut off: ***"),
+        (b"cut off: Bea", b"cut off: Bea"),
+        (b"nothing of ours", b"nothing of ours"),
+        (b"\xff t0ken-1", b"\xff ***"),
+    ],
+)
+def test_what_a_receiver_echoes_is_hidden(said, kept):
+    assert masked(said, ["Bearer t0ken-1", "t0ken-1", "no", ""]) == kept
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.none())))

@@ -79,6 +79,18 @@ def test_others_are_refused_with_what_to_change(strict, url, said):
     assert said in refused.value.messages[0]
 
 
+def test_each_error_is_a_new_one(strict):
+    """One that is raised again and again would hold on to the frames of each time."""
+    raised = []
+    for _ in range(2):
+        with pytest.raises(ValidationError) as refused:
+            validate_url("https://127.0.0.1/")
+        raised.append(refused.value)
+
+    assert raised[0] is not raised[1]
+    assert raised[0].messages == raised[1].messages
+
+
 def test_every_port_but_none_can_be_opened(settings):
     settings.WEBHOOK_DELIVERY = {"ALLOWED_PORTS": []}
 

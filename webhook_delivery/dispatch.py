@@ -6,6 +6,8 @@ import json
 import logging
 import time
 import traceback
+from collections.abc import Iterator
+from dataclasses import replace
 
 from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
@@ -13,7 +15,7 @@ from django.views.decorators.debug import sensitive_variables
 from webhook_delivery import keys, signing
 from webhook_delivery.claims import Claim, Finding
 from webhook_delivery.conf import settings
-from webhook_delivery.headers import sendable
+from webhook_delivery.headers import masked, sendable
 from webhook_delivery.outcomes import Fault, Outcome
 from webhook_delivery.transport import TLS, Transport
 from webhook_delivery.validation import validate_url
@@ -21,6 +23,8 @@ from webhook_delivery.version import __version__
 
 logger = logging.getLogger(__name__)
 
+LONG_ENOUGH = 16
+"""Characters that make a part of a path look like a token."""
 USER_AGENT = f"django-webhook-delivery/{__version__}"
 
 
@@ -57,9 +61,21 @@ def _outcome(claim: Claim, transport: Transport) -> Outcome:
         return Outcome(fault=Fault.CONFIG, detail=type(error).__name__)
     # Begun late, it must still be over before somebody else may begin.
     timeout = min(claim.timeout, claim.left())
-    return transport.post(
+    outcome = transport.post(
         claim.endpoint_id, claim.url, claim.body, headers, timeout=timeout, tls=tls
     )
+    return replace(outcome, excerpt=masked(outcome.excerpt, _told_in_confidence(claim)))
+
+
+@sensitive_variables()
+def _told_in_confidence(claim: Claim) -> Iterator[str]:
+    """What only the receiver is to know, and may repeat: in a page that says what went wrong."""
+    for value in _own(claim).values():
+        yield value
+        yield value.rpartition(" ")[2]  # the token, without its scheme
+    path, _, query = claim.url.partition("//")[2].partition("/")[2].partition("?")
+    yield from (query, *(pair.rpartition("=")[2] for pair in query.split("&")))
+    yield from (part for part in path.split("/") if len(part) >= LONG_ENOUGH)
 
 
 @sensitive_variables()

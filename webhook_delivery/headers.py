@@ -9,6 +9,7 @@ from typing import Any
 
 MOST, LONGEST, LARGEST = 20, 1024, 8192
 """How many, how long a value may be, and how many bytes they may be together."""
+MASK = b"***"
 NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 """A token of RFC 9110 §5.6.2."""
 VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
@@ -60,11 +61,29 @@ def sendable(headers: Mapping[str, str], *, prefix: str = "webhook-") -> dict[st
 def _flaw_of(name: Any, value: Any, prefix: str) -> Flaw | None:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return Flaw.NAME
-    if OURS.fullmatch(name) or name.lower().startswith(prefix):
+    folded = name.lower().replace("_", "-")  # as gateways do
+    if OURS.fullmatch(folded) or folded.startswith(prefix):
         return Flaw.RESERVED
     if not isinstance(value, str) or len(value) > LONGEST or not VALUE.fullmatch(value):
         return Flaw.VALUE
     return None
+
+
+def masked(text: bytes, secrets: Iterable[str]) -> bytes:
+    """
+    Hide what a receiver echoes of these, also where its end is cut off.
+
+    Shorter ones than four characters are no secrets.
+    """
+    for secret in sorted(filter(_worth_hiding, secrets), key=len, reverse=True):
+        text = text.replace(secret.encode(), MASK)
+        cut = next((n for n in range(len(secret), 3, -1) if text.endswith(secret[:n].encode())), 0)
+        text = text[:-cut] + MASK if cut else text
+    return text
+
+
+def _worth_hiding(secret: str) -> bool:
+    return len(secret) > 3
 
 
 def _twice(names: Iterable[str]) -> tuple[Flaw, str] | None:

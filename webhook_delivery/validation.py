@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import headers, hostnames
 from webhook_delivery.addresses import allowed
@@ -29,14 +30,19 @@ def validate_url(url: str) -> None:
     """Raise ValidationError for a URL that nothing is sent to; asked at save and at each send."""
     rules = settings.ALLOW_HTTP, tuple(settings.ALLOWED_PORTS), tuple(settings.ALLOWED_NETWORKS)
     if problem := _problem_of(url, *rules):
-        raise problem
+        message, params = problem
+        raise ValidationError(message, params=params)
 
 
 @lru_cache(maxsize=1024)
 def _problem_of(
     url: str, http: bool, ports: tuple[int, ...], networks: tuple[str, ...]
-) -> ValidationError | None:
-    """What is wrong with the URL by these rules; asked for each attempt, worked out once."""
+) -> tuple[Any, Any] | None:
+    """
+    What is wrong with the URL by these rules; asked for each attempt, worked out once.
+
+    Its words, not the error itself: each time that one is raised, it holds on to more frames.
+    """
     try:
         _validate_text_of(url)
         parts = _split(url)
@@ -44,7 +50,7 @@ def _problem_of(
         _validate_authority(parts, ports)
         _validate_host(parts.hostname or "", networks)
     except ValidationError as error:
-        return error
+        return error.message, error.params
     return None
 
 
@@ -123,23 +129,34 @@ _FLAWS = {
 }
 
 
+@sensitive_variables()
 def validate_certificates(pem: str) -> None:
-    """Raise ValidationError unless it holds certificates in PEM, and nothing that breaks them."""
-    if pem and not _certificates(pem):
+    """Raise ValidationError unless it holds certificates in PEM, and no key, which is not shown."""
+    private = "PRIVATE KEY" in pem or not pem.isascii()
+    if pem and (private or not _certificates(pem)):
         raise ValidationError(_("Use certificates in PEM: -----BEGIN CERTIFICATE----- …"))
 
 
+@sensitive_variables()
 def validate_client_certificate(pem: str) -> None:
     """Raise ValidationError unless it is a certificate in PEM and its private key, unencrypted."""
     if not pem:
         return
-    certificates, key = _certificates(pem), _private_key(pem)
-    if not certificates or key is None or key.public_key() != certificates[0].public_key():
+    if not _belong_together(_certificates(pem), _private_key(pem)):
         raise ValidationError(
             _("Use a certificate in PEM, its chain, and its private key without a password.")
         )
 
 
+@sensitive_variables()
+def _belong_together(certificates: list[Certificate], key: PrivateKeyTypes | None) -> bool:
+    try:
+        return bool(key and certificates and key.public_key() == certificates[0].public_key())
+    except UnsupportedAlgorithm:
+        return False
+
+
+@sensitive_variables()
 def _certificates(pem: str) -> list[Certificate]:
     try:
         return load_pem_x509_certificates(pem.encode())
@@ -147,6 +164,7 @@ def _certificates(pem: str) -> list[Certificate]:
         return []
 
 
+@sensitive_variables()
 def _private_key(pem: str) -> PrivateKeyTypes | None:
     try:
         return load_pem_private_key(pem.encode(), password=None)

@@ -48,6 +48,9 @@ def verify(
     """
     Return if the request was signed with one of the secrets and sent just now; raise if not.
 
+    What is signed is the id, the time and the body, and no other header: in CloudEvents' binary form,
+    the type of the event is not.
+
     body: exactly the bytes that came in, not what was parsed from them.
     headers: any mapping; upper and lower case in names are the same.
     secrets: one text or several, during a rotation: `whsec_`, `whpk_` (or the `whsk_` itself).
