@@ -48,8 +48,8 @@ def verify(
     """
     Return if the request was signed with one of the secrets and sent just now; raise if not.
 
-    What is signed is the id, the time and the body, and no other header: in CloudEvents' binary form,
-    the type of the event is not.
+    What is signed is the id, the time and the body, and no other header: in CloudEvents' binary
+    form, the type of the event is not.
 
     body: exactly the bytes that came in, not what was parsed from them.
     headers: any mapping; upper and lower case in names are the same.
