@@ -11,7 +11,7 @@ from tests import processes
 from tests.chaos.faults import PROCESS_FAULTS
 from tests.conftest import end_leases, make_endpoint
 from webhook_delivery import publish
-from webhook_delivery.models import Attempt, Delivery
+from webhook_delivery.models import Attempt, Delivery, Doorbell
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +41,9 @@ def stopped_worker(receiver):
     receiver.replies(503, 200)
     receiver.thinks = 0.5
     with processes.drain_loop() as worker:
+        # While it stood still in the middle of its first sweep, nobody else could write to SQLite.
+        swept = Doorbell.objects.exclude(swept_at=None)
+        processes.wait_until(swept.exists, seconds=20)
         publish("a", {})
         receiver.wait_for(1)
         worker.signal(signal.SIGSTOP)
