@@ -14,17 +14,17 @@ LAYERS = [
     {"checks", "health", "provisioning"},
     {"registry"},
     {"receivers"},
-    {"publishing", "tasks", "loop", "redelivery", "restoring"},
+    {"batches", "publishing", "tasks", "loop", "redelivery", "restoring"},
     {"drain", "writing"},
     {"flights", "holdings", "landings", "recording", "report"},
-    {"endpoints", "resealing", "rotation", "verification"},
+    {"endpoints", "pump", "resealing", "rotation", "verification"},
     {"doorbell", "dispatch"},
     {"scheduling", "listening"},
     {"lifecycle"},
     {"loading", "judging", "archive"},
-    {"claims", "logbook", "composing", "hearing"},
+    {"claims", "logbook", "composing", "hearing", "selecting"},
     {"models", "transport", "payloads"},
-    {"pacing", "sharing"},
+    {"guarding", "pacing", "sharing"},
     {"validation", "keys", "history", "verifying"},
     {"addresses", "cloudevents", "conf", "headers", "hostnames", "outcomes", "signing"},
     {"version", "clock", "locking"},
@@ -35,6 +35,7 @@ DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
 PURE = {
     "addresses",
     "cloudevents",
+    "guarding",
     "headers",
     "history",
     "hostnames",
@@ -132,6 +133,9 @@ def users_django(path: Path) -> bool:
     return any(name.split(".")[0] == "django" for name in imports(path))
 
 
+BATCHES = {"batches", "pump"}
+
+
 def test_only_lifecycle_writes_a_deliverys_state():
     """No other module says `state=Delivery.State…` in an update, a create or an assignment."""
     writers = {
@@ -141,7 +145,7 @@ def test_only_lifecycle_writes_a_deliverys_state():
         if _writes_state(node)
     }
 
-    assert writers - {"endpoints"} == {"lifecycle"}
+    assert writers - {"endpoints", *BATCHES} == {"lifecycle"}
 
 
 def _writes_state(node: ast.AST) -> bool:
@@ -153,6 +157,17 @@ def _writes_state(node: ast.AST) -> bool:
         return writes and any(keyword.arg == "state" for keyword in node.keywords)
     targets = node.targets if isinstance(node, ast.Assign) else []
     return any(isinstance(t, ast.Attribute) and t.attr == "state" for t in targets)
+
+
+def test_batches_change_batches_only():
+    """They, too, have a state; deliveries are theirs to select, and lifecycle's to change."""
+    for name in BATCHES:
+        tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+        calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        changed = [ast.unparse(f) for f in calls if ast.unparse(f).endswith(".update")]
+
+        assert changed
+        assert not any("Delivery." in rows for rows in changed)
 
 
 def test_endpoints_changes_endpoints_only():

@@ -147,7 +147,7 @@ def test_the_words_are_those_of_the_rows():
     assert set(Delivery.TERMINAL) == history.ENDED
     assert {history.PENDING, *history.ENDED, "sending", "held"} == set(Delivery.State.values)
     assert set(history.LEADS_TO) == set(history.ALLOWED) == set(Transition.Verb.values)
-    assert {history.REDELIVERY, *history.BIRTHS} == set(Delivery.Trigger.values)
+    assert {*history.TRIGGERED.values(), *history.BIRTHS} == set(Delivery.Trigger.values)
 
 
 @everywhere_once

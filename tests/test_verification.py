@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -248,7 +249,8 @@ def test_a_system_at_work_raises_no_alarm(receiver, monkeypatch):
         endpoints.settle_strays(using="default")
 
     def act() -> None:
-        for verb in (lifecycle.discard, lifecycle.restore, lifecycle.redeliver):
+        once = partial(lifecycle.redeliver, once=True)
+        for verb in (lifecycle.discard, lifecycle.restore, lifecycle.redeliver, once):
             third = [pk for pk in Delivery.objects.values_list("pk", flat=True) if pk % 3 == 0]
             verb(Delivery.objects.filter(pk__in=third))
 

@@ -6,7 +6,8 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
 4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models
 5. the proof:           history → logbook → judging → verification; archive → restoring
-6. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin;
+6. many at once:        batches → selecting, guarding → pump
+7. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin;
                         rotation, of one secret, and resealing, of all; verifying, for receivers
 """
 

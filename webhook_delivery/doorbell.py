@@ -13,7 +13,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 
 from webhook_delivery import listening, scheduling
 from webhook_delivery.clock import Now
-from webhook_delivery.models import Delivery, Doorbell, Lane
+from webhook_delivery.models import Delivery, Doorbell, Lane, RedeliveryBatch
 from webhook_delivery.pacing import BURST_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -144,6 +144,7 @@ def soonest(using: str, *, looked: float = 0) -> float | None:
         deliveries.sending().first_due_in(),
         _first_free("blocked_until", 0, since, using),
         _first_free("paced_until", BURST_SECONDS, since, using),
+        RedeliveryBatch.objects.using(using).first_due_in(),
     )
     seconds = (moment for moment in moments if moment is not None)
     return min((moment if moment > 0 else AGAIN_SECONDS for moment in seconds), default=None)

@@ -11,14 +11,17 @@ from webhook_delivery.outcomes import Fault, Verdict
 
 PENDING, DELIVERED, DEAD, DISCARDED = "pending", "delivered", "dead", "discarded"
 ENDED = frozenset({DELIVERED, DEAD, DISCARDED})
-REDELIVER, DISCARD, RESTORE, RELEASE = "redeliver", "discard", "restore", "release"
-REDELIVERY = "redelivery"
+REDELIVER, ONCE = "redeliver", "once"
+DISCARD, RESTORE, RELEASE = "discard", "restore", "release"
+TRIGGERED = {REDELIVER: "redelivery", ONCE: "once"}
+"""What attempts are triggered by after each of the two."""
 BIRTHS = ("schedule", "test")
 """The triggers that a delivery can be born with; the first stands for one that nobody knows."""
 
-LEADS_TO = {REDELIVER: PENDING, DISCARD: DISCARDED, RESTORE: DEAD, RELEASE: PENDING}
+LEADS_TO = {REDELIVER: PENDING, ONCE: PENDING, DISCARD: DISCARDED, RESTORE: DEAD, RELEASE: PENDING}
 ALLOWED = {
     REDELIVER: {DELIVERED, DEAD},
+    ONCE: {DELIVERED, DEAD},
     DISCARD: {DEAD},
     RESTORE: {DISCARDED},
     RELEASE: {PENDING},
@@ -212,8 +215,7 @@ def _attempted(standing: Standing, entry: Attempted) -> Standing:
 def _moved(standing: Standing, entry: Moved) -> Standing:
     state = LEADS_TO.get(entry.verb, standing.state)
     moved = replace(standing, state=state, due_at=entry.at if state == PENDING else None)
-    if entry.verb != REDELIVER:
+    if entry.verb not in TRIGGERED:
         return moved
-    return replace(
-        moved, attempts_forgiven=standing.attempts_made, trigger=REDELIVERY, ended_at=None
-    )
+    trigger = TRIGGERED[entry.verb]
+    return replace(moved, attempts_forgiven=standing.attempts_made, trigger=trigger, ended_at=None)

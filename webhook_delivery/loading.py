@@ -156,18 +156,17 @@ class _Needs:
 
     def __init__(self) -> None:
         self._reached: dict[int, dict[str, Any]] = {}
-        self._policies: dict[tuple[int, str, bool], Policy] = {}
+        self._policies: dict[tuple[int, str, str], Policy] = {}
         self._written: dict[tuple[str, str], dict[str, Any]] = {}
 
     def of(self, row: Row, event: Happened | None, endpoint: Endpoint | None) -> dict[str, Any]:
         if event is None or endpoint is None:
             return ORPHANED
-        test = row.trigger == Delivery.Trigger.TEST
-        policy = endpoint.pk, event.event_type, test
+        policy = endpoint.pk, event.event_type, row.trigger
         if endpoint.pk not in self._reached:
             self._reached[endpoint.pk] = _reach(endpoint)
         if policy not in self._policies:
-            self._policies[policy] = _policy_of(endpoint, event.event_type, test=test)
+            self._policies[policy] = _policy_of(endpoint, event.event_type, row.trigger)
         written = event.webhook_id, row.format
         if written not in self._written:
             self._written[written] = _write(event, row.format)
@@ -208,10 +207,12 @@ def _timeout_of(endpoint: Endpoint) -> float:
     return min(own if own > 0 else settings.TIMEOUT_SECONDS, settings.MAX_TIMEOUT_SECONDS)
 
 
-def _policy_of(endpoint: Endpoint, event_type: str, *, test: bool) -> Policy:
-    """A person waits for the outcome of a test: it is made once."""
+def _policy_of(endpoint: Endpoint, event_type: str, trigger: str) -> Policy:
+    """A person waits for the outcome of a test: it is made once, and not deferred either."""
     policy = policy_for(endpoint, event_type)
-    return replace(policy, schedule=(), deferring=False) if test else policy
+    if trigger not in (Delivery.Trigger.TEST, Delivery.Trigger.ONCE):
+        return policy
+    return replace(policy, schedule=(), deferring=trigger == Delivery.Trigger.ONCE)
 
 
 def policy_for(endpoint: Endpoint, event_type: str) -> Policy:

@@ -10,7 +10,7 @@ from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from webhook_delivery import doorbell, endpoints, lifecycle
+from webhook_delivery import doorbell, endpoints, lifecycle, pump
 from webhook_delivery.drain import drain
 from webhook_delivery.listening import Listener
 from webhook_delivery.report import Report
@@ -56,11 +56,12 @@ class _Rounds:
 
     def __init__(self, using: str, listener: Listener) -> None:
         self._using, self._listener = using, listener
+        self._feed = pump.Feeder(using)
         self._over = 0.0
 
     def __call__(self) -> bool:
         if self.left() > 0:
-            return False
+            return self._feed()
         self._over = time.monotonic() + ROUND_SECONDS
         self._listener.prove()
         _begin(self._using)

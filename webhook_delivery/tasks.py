@@ -10,7 +10,7 @@ from functools import partial
 
 from django.db import router
 
-from webhook_delivery import doorbell, endpoints, lifecycle, scheduling
+from webhook_delivery import doorbell, endpoints, lifecycle, pump, scheduling
 from webhook_delivery.drain import drain as send_due
 from webhook_delivery.models import Delivery
 from webhook_delivery.scheduling import schedules
@@ -41,16 +41,18 @@ def drain() -> None:
             using=using,
             seconds=scheduling.budget(),
             stay=lambda: stack.enter_context(doorbell.watch(using=using)),
-            meanwhile=partial(_do_next, iter([_look_after_the_lost])),
+            meanwhile=partial(_meanwhile, iter([_look_after_the_lost]), pump.Feeder(using)),
         )
     doorbell.arm(report.next_due, using=using)
 
 
-def _do_next(acts: Iterator[Callable[[], None]]) -> bool:
+def _meanwhile(acts: Iterator[Callable[[], None]], feed: Callable[[], bool]) -> bool:
+    """Feed the redeliveries of many, and do the next of these; whether anything was done."""
+    fed = feed()
     for act in acts:
         act()
         return True
-    return False
+    return fed
 
 
 @never_raises

@@ -138,19 +138,24 @@ def rescue(*, using: str) -> list[Settled]:
     return settle_apart([Settled.lost(claim) for claim in claims], using=using)
 
 
-def redeliver(deliveries: DeliveryQuerySet) -> list[int]:
+def redeliver(
+    deliveries: DeliveryQuerySet, *, batch: int | None = None, once: bool = False
+) -> list[int]:
     """
     Make dead and delivered deliveries due again, with a fresh budget of attempts.
 
+    batch: the number of the redelivery of many that they belong to.
+    once: they have one attempt, and are dead again if it fails.
     Returns the ids changed; what is owed to an endpoint that is not on stays as it is.
     """
     return change(
         deliveries.filter(endpoint__state=Endpoint.State.ON),
         was=REDELIVERABLE,
-        logged=Verb.REDELIVER,
+        logged=Verb.ONCE if once else Verb.REDELIVER,
+        batch=batch,
         due=True,
         state=State.PENDING,
-        trigger=Delivery.Trigger.REDELIVERY,
+        trigger=Delivery.Trigger.ONCE if once else Delivery.Trigger.REDELIVERY,
         attempts_forgiven=F("attempts_made"),
         ended_at=None,
     )

@@ -21,9 +21,14 @@ def change(
     logged: Transition.Verb | None,
     due: bool = False,
     most: int | None = None,
+    batch: int | None = None,
     **changes: Any,
 ) -> list[int]:
-    """Change rows whose state allows it, chunk by chunk, about so many; return their ids."""
+    """
+    Change rows whose state allows it, chunk by chunk, about so many; return their ids.
+
+    batch: the redelivery of many that the log names beside them.
+    """
     rows = deliveries.filter(state__in=was).order_by("pk")
     allowed = Delivery.objects.using(deliveries.db).filter(state__in=was)
     changed: list[int] = []
@@ -32,13 +37,17 @@ def change(
         ids := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK])
     ):
         chunk = allowed.filter(pk__in=ids)
-        changed += insist(partial(_move, chunk, logged, due, changes), using=deliveries.db)
+        changed += insist(partial(_move, chunk, logged, batch, due, changes), using=deliveries.db)
         last = ids[-1]
     return changed
 
 
 def _move(
-    rows: DeliveryQuerySet, logged: Transition.Verb | None, due: bool, changes: dict[str, Any]
+    rows: DeliveryQuerySet,
+    logged: Transition.Verb | None,
+    batch: int | None,
+    due: bool,
+    changes: dict[str, Any],
 ) -> list[int]:
     """Change one chunk, and write it to the log with the very moment that the rows get."""
     columns = rows.values_list("pk", "attempts_made", Now())
@@ -49,6 +58,7 @@ def _move(
     rows.filter(pk__in=ids).update(due_at=moment if due else None, **changes)
     if logged:
         Transition.objects.using(rows.db).bulk_create(
-            Transition(delivery_id=pk, after=made, verb=logged, at=moment) for pk, made, _ in locked
+            Transition(delivery_id=pk, after=made, verb=logged, at=moment, batch_id=batch)
+            for pk, made, _ in locked
         )
     return ids

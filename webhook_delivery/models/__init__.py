@@ -1,5 +1,6 @@
 """The rows and their vocabulary: endpoints, events, deliveries, their log, and queries for them."""
 
+from webhook_delivery.models.batch import BatchQuerySet, RedeliveryBatch
 from webhook_delivery.models.delivery import DeadLetter, Delivery, DeliveryQuerySet
 from webhook_delivery.models.endpoint import Endpoint, EndpointQuerySet, Secret, Subscription
 from webhook_delivery.models.event import Event
@@ -9,6 +10,7 @@ from webhook_delivery.models.operation import ConsoleAction, Doorbell
 
 __all__ = [
     "Attempt",
+    "BatchQuerySet",
     "ConsoleAction",
     "DeadLetter",
     "Delivery",
@@ -18,6 +20,7 @@ __all__ = [
     "EndpointQuerySet",
     "Event",
     "Lane",
+    "RedeliveryBatch",
     "Secret",
     "Subscription",
     "Transition",

@@ -121,6 +121,7 @@ class Delivery(models.Model):
     class Trigger(models.TextChoices):
         SCHEDULE = "schedule", _("automatic")
         REDELIVERY = "redelivery", _("redelivery")
+        ONCE = "once", _("redelivery, once")
         TEST = "test", _("test")
 
     TERMINAL = (State.DELIVERED, State.DEAD, State.DISCARDED)

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from webhook_delivery.models.batch import RedeliveryBatch
 from webhook_delivery.models.delivery import Delivery
 from webhook_delivery.outcomes import Verdict
 
@@ -58,6 +59,7 @@ class Transition(models.Model):
 
     class Verb(models.TextChoices):
         REDELIVER = "redeliver", _("redelivered")
+        ONCE = "once", _("redelivered, for one attempt")
         DISCARD = "discard", _("discarded")
         RESTORE = "restore", _("restored")
         RELEASE = "release", _("released")
@@ -67,6 +69,15 @@ class Transition(models.Model):
     """How many attempts had been made: its place among them."""
     verb = models.CharField(_("action"), max_length=10, choices=Verb)
     at = models.DateTimeField(_("when"))
+    batch = models.ForeignKey(
+        RedeliveryBatch,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="sendings",
+        verbose_name=_("redelivery"),
+    )
+    """The redelivery of many that it was a part of."""
 
     class Meta:
         verbose_name = _("transition")

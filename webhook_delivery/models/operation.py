@@ -55,9 +55,20 @@ class ConsoleAction(models.Model):
 
     @classmethod
     def record(
-        cls, verb: str, ids: Iterable[int], *, by: Any, reason: str, using: str
+        cls,
+        verb: str,
+        ids: Iterable[int],
+        *,
+        by: Any,
+        reason: str,
+        using: str,
+        count: int | None = None,
     ) -> ConsoleAction:
-        """Keep who did what to which deliveries; `by` is a user, a name, or None."""
+        """
+        Keep who did what to which deliveries; `by` is a user, a name, or None.
+
+        count: how many they are to be, if it is not known yet which.
+        """
         ids = list(ids)
         user = by if isinstance(by, models.Model) else None
         return cls.objects.using(using).create(
@@ -65,6 +76,6 @@ class ConsoleAction(models.Model):
             by_id=user and user.pk,
             by_name=str(by or "")[:200],
             reason=reason[:200],
-            count=len(ids),
+            count=len(ids) if count is None else count,
             deliveries=ids[:100],
         )

@@ -1,0 +1,170 @@
+"""What a person does with redeliveries of many: look, start, pause, resume, slow down, cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import router
+from django.db.models import Case, Count, F, Max, Value, When
+
+from webhook_delivery import doorbell
+from webhook_delivery.clock import Now
+from webhook_delivery.locking import insist
+from webhook_delivery.models import ConsoleAction, Delivery, RedeliveryBatch, Transition
+from webhook_delivery.selecting import Number, count, off, selected
+
+State = RedeliveryBatch.State
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a redelivery would do if it began now."""
+
+    chosen: Number
+    left: Number
+    """Those whose endpoints are not on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How those that were sent have fared."""
+
+    delivered: int = 0
+    failed: int = 0
+    waiting: int = 0
+
+
+def preview(selection: Mapping[str, Any], *, using: str | None = None) -> Preview:
+    """Say how many deliveries a selection holds (see `selecting.selection_of`)."""
+    rows = selected(selection, using=_home(using))
+    return Preview(count(rows), count(off(rows)))
+
+
+def start(
+    selection: Mapping[str, Any],
+    *,
+    by: Any = None,
+    reason: str = "",
+    rate: float | None = None,
+    canary: int = 0,
+    stop_above: int | None = None,
+    once: bool = True,
+    using: str | None = None,
+) -> RedeliveryBatch:
+    """
+    Begin to send again what is selected, the oldest first; what comes later is not.
+
+    by: the user who asks (or a name); reason: why. Both are kept.
+    rate: how many a second, at most. canary: so many first, and no more if all of them fail.
+    stop_above: percent of the last hundred that may fail. once: one attempt each, without retries.
+    """
+    using = _home(using)
+
+    def begin() -> RedeliveryBatch:
+        rows = selected(selection, using=using)
+        number = count(rows).of
+        newest = Delivery.objects.using(using).aggregate(newest=Max("pk"))["newest"]
+        action = ConsoleAction.record(
+            "redeliver", [], by=by, reason=reason, using=using, count=number
+        )
+        batch = RedeliveryBatch.objects.using(using).create(
+            selection=dict(selection),
+            cutoff=newest or 0,
+            expected=number,
+            rate_per_second=rate,
+            canary=canary,
+            stop_above=stop_above,
+            once=once,
+            due_at=Now(),
+            by_id=action.by_id,
+            by_name=action.by_name,
+            reason=action.reason,
+        )
+        doorbell.ring_on_commit(using=using)
+        return batch
+
+    return insist(begin, using=using)
+
+
+def pause(batch: int, *, by: Any = None, reason: str = "", using: str | None = None) -> bool:
+    """Send nothing more of it until it is resumed. Returns whether it was running."""
+    return _switch(batch, [State.RUNNING], State.PAUSED, by, reason, _home(using))
+
+
+def resume(batch: int, *, by: Any = None, reason: str = "", using: str | None = None) -> bool:
+    """Go on where it stopped; its canary and its guard begin anew. Returns whether it did."""
+    using = _home(using)
+    latest = Transition.objects.using(using).aggregate(latest=Max("pk"))["latest"]
+    stopped = [State.PAUSED, State.GUARDED]
+    more = {"watched_from": latest or 0, "due_at": Now()}
+    return _switch(batch, stopped, State.RUNNING, by, reason, using, **more)
+
+
+def cancel(batch: int, *, by: Any = None, reason: str = "", using: str | None = None) -> bool:
+    """End it; what it has not sent is left as it is. Returns whether it had not ended."""
+    unfinished = list(RedeliveryBatch.UNFINISHED)
+    ends = {"ended_at": Now()}
+    return _switch(batch, unfinished, State.CANCELLED, by, reason, _home(using), **ends)
+
+
+def set_rate(batch: int, rate: float | None, *, by: Any = None, using: str | None = None) -> bool:
+    """Change how many a second it sends; None: as many as the endpoints' own limits allow."""
+    using = _home(using)
+    unfinished = RedeliveryBatch.objects.using(using).unfinished().filter(pk=batch)
+
+    def change() -> bool:
+        changed = unfinished.update(rate_per_second=rate, due_at=Now())
+        if changed:
+            _record("rate", batch, by, str(rate or ""), using)
+        return bool(changed)
+
+    return insist(change, using=using)
+
+
+def progress(batch: RedeliveryBatch) -> Progress:
+    """Count those that were sent by what has become of them."""
+    sent = Transition.objects.using(batch._state.db).filter(batch=batch)
+    waiting = Case(When(delivery__attempts_made__gt=F("after"), then=Value(False)), default=True)
+    rows = sent.values_list("delivery__state", waiting).annotate(number=Count("pk"))
+    found = dict.fromkeys(("delivered", "failed", "waiting"), 0)
+    for state, untried, number in rows:
+        found[_fate(state, untried)] += number
+    return Progress(**found)
+
+
+def _fate(state: str, untried: bool) -> str:
+    if state == Delivery.State.DELIVERED:
+        return "delivered"
+    return "waiting" if untried or state == Delivery.State.SENDING else "failed"
+
+
+def _switch(
+    batch: int,
+    was: list[State],
+    becomes: State,
+    by: Any,
+    reason: str,
+    using: str,
+    **more: Any,
+) -> bool:
+    rows = RedeliveryBatch.objects.using(using).filter(pk=batch, state__in=was)
+
+    def switch() -> bool:
+        changed = rows.update(state=becomes, state_reason=reason[:200], **more)
+        if changed:
+            _record(becomes.value, batch, by, reason, using)
+            doorbell.ring_on_commit(using=using)
+        return bool(changed)
+
+    return insist(switch, using=using)
+
+
+def _record(what: str, batch: int, by: Any, reason: str, using: str) -> None:
+    verb = f"batch {what}"[:20]
+    ConsoleAction.record(verb, [], by=by, reason=f"#{batch} {reason}".strip(), using=using)
+
+
+def _home(using: str | None) -> str:
+    return using or router.db_for_write(RedeliveryBatch)

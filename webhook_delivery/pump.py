@@ -1,0 +1,157 @@
+"""Feeds redeliveries of many to the queue: behind live traffic, at their rate, while they may."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.utils.translation import gettext as _
+
+from webhook_delivery import guarding, lifecycle
+from webhook_delivery.clock import Now
+from webhook_delivery.guarding import Fate, Guard, Next, Step
+from webhook_delivery.locking import can_skip, insist
+from webhook_delivery.models import Delivery, RedeliveryBatch, Transition
+from webhook_delivery.selecting import selected
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 500
+"""How many are made due at once, at most; and how many may wait, so that live traffic goes on."""
+STEP_SECONDS = 0.25
+"""How often a batch is fed, unless its rate is slower."""
+
+AGAIN_SECONDS = 60
+"""How long one waits that could not be fed."""
+
+State = RedeliveryBatch.State
+
+
+class Feeder:
+    """Feeds now and then, however often it is called."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+        self._next = 0.0
+
+    def __call__(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + STEP_SECONDS
+        return feed(using=self._using)
+
+
+def feed(*, using: str) -> bool:
+    """Feed each batch whose time has come; whether anything has been made due."""
+    due = RedeliveryBatch.objects.using(using).due().order_by("due_at")
+    return sum(_feed_apart(pk, using) for pk in due.values_list("pk", flat=True)) > 0
+
+
+def _feed_apart(pk: int, using: str) -> int:
+    """How many; one that defies us must not keep the others."""
+    try:
+        return insist(partial(_feed, pk, using), using=using)
+    except Exception:
+        logger.exception("Redelivery %s could not be fed; it is tried again later", pk)
+        later = Now() + timedelta(seconds=AGAIN_SECONDS)
+        RedeliveryBatch.objects.using(using).filter(pk=pk).update(due_at=later)
+        return 0
+
+
+def _feed(pk: int, using: str) -> int:
+    """
+    Make some of it due, and remember how far it is, in one transaction: a crash repeats nothing.
+
+    Returns how many.
+    """
+    rows = RedeliveryBatch.objects.using(using).due().filter(pk=pk).annotate(now=Now())
+    batch = rows.select_for_update(skip_locked=can_skip(using)).first()
+    if batch is None:
+        return 0
+    now: datetime = vars(batch)["now"]
+    said = guarding.judge(Guard(batch.canary, batch.stop_above), *_fates(batch, using))
+    match said.step:
+        case Step.STOP:
+            return _stop(batch, said)
+        case Step.WAIT:
+            return _put_off(batch, now, STEP_SECONDS)
+        case Step.FEED:
+            return _go_on(batch, now, min(said.most, _allowed(batch, now, using)), using)
+
+
+def _fates(batch: RedeliveryBatch, using: str) -> tuple[list[Fate], list[Fate]]:
+    """Of the first that it sent, and of the last."""
+    sent = Transition.objects.using(using).filter(batch=batch, pk__gt=batch.watched_from)
+    columns = sent.values_list("after", "delivery__state", "delivery__attempts_made")
+    first = columns.order_by("pk")[: batch.canary]
+    recent = columns.order_by("-pk")[: guarding.RECENT] if batch.stop_above is not None else ()
+    return [_fate(*each) for each in first], [_fate(*each) for each in recent]
+
+
+def _fate(after: int, state: str, made: int) -> Fate:
+    if state == Delivery.State.DELIVERED:
+        return Fate.DELIVERED
+    tried = made > after and state != Delivery.State.SENDING
+    return Fate.FAILED if tried else Fate.WAITING
+
+
+def _allowed(batch: RedeliveryBatch, now: datetime, using: str) -> int:
+    """As many as its rate allows until the next step, and no more than may wait."""
+    room = CHUNK - _waiting(batch, using)
+    if batch.rate_per_second is None:
+        return room
+    ahead = (now - _since(batch, now)).total_seconds() + STEP_SECONDS
+    return min(room, max(1, int(ahead * batch.rate_per_second)))
+
+
+def _waiting(batch: RedeliveryBatch, using: str) -> int:
+    """How many of the last that were sent are due, and not answered yet."""
+    sent = Transition.objects.using(using).filter(batch=batch).order_by("-pk")
+    last = list(sent.values_list("delivery", flat=True)[: 2 * CHUNK])
+    rows = Delivery.objects.using(using).filter(pk__in=last)
+    return (rows.sending() | rows.fallen_due()).count() if last else 0
+
+
+def _since(batch: RedeliveryBatch, now: datetime) -> datetime:
+    """From when its rate counts: what it missed while nobody fed it is not made up for."""
+    return max(batch.due_at, now - timedelta(seconds=1))
+
+
+def _next_time(batch: RedeliveryBatch, now: datetime, fed: int) -> datetime:
+    if batch.rate_per_second is None:
+        return now + timedelta(seconds=STEP_SECONDS)
+    return _since(batch, now) + timedelta(seconds=fed / batch.rate_per_second)
+
+
+def _go_on(batch: RedeliveryBatch, now: datetime, most: int, using: str) -> int:
+    if most <= 0:
+        return _put_off(batch, now, STEP_SECONDS)
+    rest = selected(batch.selection, using=using).filter(pk__gt=batch.cursor, pk__lte=batch.cutoff)
+    ids = list(rest.order_by("pk").values_list("pk", flat=True)[:most])
+    moved = lifecycle.redeliver(
+        Delivery.objects.using(using).filter(pk__in=ids), batch=batch.pk, once=batch.once
+    )
+    batch.cursor = ids[-1] if ids else batch.cutoff
+    batch.sent += len(moved)
+    batch.left += len(ids) - len(moved)
+    if len(ids) < most:
+        batch.state, batch.ended_at = State.DONE, now
+    batch.due_at = _next_time(batch, now, len(ids))
+    batch.save(update_fields=["cursor", "sent", "left", "state", "ended_at", "due_at"])
+    return len(moved)
+
+
+def _put_off(batch: RedeliveryBatch, now: datetime, seconds: float) -> int:
+    batch.due_at = now + timedelta(seconds=seconds)
+    batch.save(update_fields=["due_at"])
+    return 0
+
+
+def _stop(batch: RedeliveryBatch, said: Next) -> int:
+    why = _("%(failed)s of the last %(of)s failed.") % {"failed": said.failed, "of": said.of}
+    batch.state, batch.state_reason = State.GUARDED, why
+    batch.save(update_fields=["state", "state_reason"])
+    logger.warning("Redelivery %s paused itself: %s of %s failed", batch.pk, said.failed, said.of)
+    return 0
