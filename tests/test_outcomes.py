@@ -20,6 +20,8 @@ from webhook_delivery.outcomes import (
     schedule_for,
 )
 
+pytestmark = pytest.mark.everywhere_once
+
 POLICY = Policy(schedule=[5, 300], retry_after_cap=3600)
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

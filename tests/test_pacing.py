@@ -21,6 +21,8 @@ from webhook_delivery.pacing import (
     stopping,
 )
 
+pytestmark = pytest.mark.everywhere_once
+
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 BREAKER = Breaker(failures=10, seconds=5, longest=300)
 GOOD, BAD = Outcome(204), Outcome(503, Fault.SERVER_ERROR)

@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy
 
 from webhook_delivery.payloads import PayloadNotSerializable, body_of
 
+pytestmark = pytest.mark.everywhere_once
+
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 

@@ -2,10 +2,13 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook_delivery.sharing import LATE_SHARE, Due, seat, share
+
+pytestmark = pytest.mark.everywhere_once
 
 FEW = st.integers(0, 6)
 WAITING = st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=60)

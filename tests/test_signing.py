@@ -23,6 +23,8 @@ from example_project import github
 from webhook_delivery import signing
 from webhook_delivery.models.event import new_event_id, webhook_id
 
+pytestmark = pytest.mark.everywhere_once
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PAIR = (
     "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
@@ -286,7 +288,6 @@ needs_npm = pytest.mark.skipif(
 
 
 @needs_npm
-@pytest.mark.everywhere_once
 def test_verifiers_of_another_make_accept_a_thousand_bodies():
     older = [signing.generate_signing_key(), signing.generate_secret()]
     requests = [(signed(body, older[0], PAIR, older[1], SECRET), body) for body in bodies(1000)]
@@ -301,7 +302,6 @@ def test_verifiers_of_another_make_accept_a_thousand_bodies():
 
 
 @needs_npm
-@pytest.mark.everywhere_once
 @pytest.mark.parametrize("part", ["webhook-id", "webhook-timestamp", "body"])
 def test_verifiers_of_another_make_refuse_what_was_changed(part):
     forged = []
@@ -315,7 +315,6 @@ def test_verifiers_of_another_make_refuse_what_was_changed(part):
     )
 
 
-@pytest.mark.everywhere_once
 def test_the_python_library_accepts_a_thousand_bodies():
     older = signing.generate_secret()
     library = Webhook(SECRET)

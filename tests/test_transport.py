@@ -20,6 +20,8 @@ from webhook_delivery.transport import EXCERPT_BYTES, Transport
 from webhook_delivery.transport import connections as wire
 from webhook_delivery.transport.tls import context_for
 
+pytestmark = pytest.mark.everywhere_once
+
 
 @pytest.fixture
 def transport() -> Iterator[Transport]:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tests.settings import WEBHOOK_DELIVERY
 from webhook_delivery.validation import validate_schedule, validate_url
 
+pytestmark = pytest.mark.everywhere_once
+
 
 @pytest.fixture
 def strict(settings):

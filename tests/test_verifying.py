@@ -22,6 +22,8 @@ from tests.conftest import make_endpoint
 from webhook_delivery import InvalidSignature, publish, signing, verify
 from webhook_delivery.models import Secret
 
+pytestmark = pytest.mark.everywhere_once
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PAIR = (
     "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
