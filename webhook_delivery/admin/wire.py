@@ -24,7 +24,7 @@ class EndpointForm(forms.ModelForm):
     """An endpoint as a person edits it."""
 
     headers = forms.CharField(
-        label=_("headers"),
+        label=_("Headers"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "off"}),
         help_text=_(
@@ -34,7 +34,7 @@ class EndpointForm(forms.ModelForm):
         % {"mask": MASK, "remove": REMOVE},
     )
     client_certificate = forms.CharField(
-        label=_("client certificate"),
+        label=_("Client certificate"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "off"}),
         help_text=_(
