@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import functions
+from django.db.models import QuerySet, functions
 
 
 class Now(functions.Now):
@@ -19,3 +19,10 @@ class Now(functions.Now):
 
     def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
+
+
+def seconds_until_first(rows: QuerySet[Any], moment: str) -> float | None:
+    """Seconds until the first of the rows' moments, negative if past; None if none has one."""
+    dated = rows.filter(**{f"{moment}__isnull": False}).order_by(moment)
+    first = dated.values_list(moment, Now()).first()
+    return None if first is None else float((first[0] - first[1]).total_seconds())

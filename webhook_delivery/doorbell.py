@@ -12,7 +12,7 @@ from django.db import connections, router, transaction
 from django.db.models import Case, F, Q, QuerySet, When
 
 from webhook_delivery import listening, scheduling
-from webhook_delivery.clock import Now
+from webhook_delivery.clock import Now, seconds_until_first
 from webhook_delivery.models import Delivery, Doorbell, Lane, RedeliveryBatch
 from webhook_delivery.pacing import BURST_SECONDS
 
@@ -153,9 +153,8 @@ def soonest(using: str, *, looked: float = 0) -> float | None:
 def _first_free(moment: str, ahead: float, since: float, using: str) -> float | None:
     """Seconds until a lane is free, when its `moment` is so near; or negative, but not for long."""
     later = {f"{moment}__gt": Now() + timedelta(seconds=ahead - since)}
-    lanes = Lane.objects.using(using).filter(**later).order_by(moment)
-    first = lanes.values_list(moment, Now()).first()
-    return None if first is None else float((first[0] - first[1]).total_seconds()) - ahead
+    seconds = seconds_until_first(Lane.objects.using(using).filter(**later), moment)
+    return None if seconds is None else seconds - ahead
 
 
 def _will_ring(using: str) -> bool:

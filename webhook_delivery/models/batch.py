@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.clock import Now
+from webhook_delivery.clock import Now, seconds_until_first
 
 
 class BatchQuerySet(models.QuerySet["RedeliveryBatch"]):
@@ -25,8 +25,7 @@ class BatchQuerySet(models.QuerySet["RedeliveryBatch"]):
 
     def first_due_in(self) -> float | None:
         """Seconds until one of these is to be fed, negative if past; None if none is."""
-        first = self.running().order_by("due_at").values_list("due_at", Now()).first()
-        return None if first is None else float((first[0] - first[1]).total_seconds())
+        return seconds_until_first(self.running(), "due_at")
 
 
 class RedeliveryBatch(models.Model):

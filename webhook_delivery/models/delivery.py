@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.clock import Now
+from webhook_delivery.clock import Now, seconds_until_first
 from webhook_delivery.models.endpoint import Endpoint
 from webhook_delivery.models.event import Event, event_of
 from webhook_delivery.outcomes import Fault
@@ -59,9 +59,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
     def first_due_in(self) -> float | None:
         """Seconds until the first `due_at` of these, negative if past; None if none has one."""
-        dated = self.filter(due_at__isnull=False).order_by("due_at")
-        first = dated.values_list("due_at", Now()).first()
-        return None if first is None else float((first[0] - first[1]).total_seconds())
+        return seconds_until_first(self, "due_at")
 
     def unfinished(self) -> Self:
         return self.exclude(state__in=Delivery.TERMINAL)
