@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -284,6 +284,20 @@ def test_a_drain_feeds_it_by_itself(receiver, endpoint, send_due):
     batch.refresh_from_db()
     assert batch.state == State.DONE
     assert states() == {"delivered": 5}
+
+
+def test_a_database_that_is_away_costs_nothing_that_is_in_flight(
+    receiver, endpoint, monkeypatch, caplog
+):
+    def away(*, using: str) -> bool:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(pump, "feed", away)
+    publish("order.created", {})
+    tasks.drain()
+
+    assert Delivery.objects.get().state == "delivered"
+    assert "Redeliveries could not be fed" in caplog.text
 
 
 def test_one_that_cannot_be_fed_keeps_no_other(endpoint, send_due, caplog):

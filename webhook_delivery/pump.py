@@ -7,6 +7,7 @@ import time
 from datetime import datetime, timedelta
 from functools import partial
 
+from django.db import DatabaseError, InterfaceError, connections
 from django.utils.translation import gettext as _
 
 from webhook_delivery import guarding, lifecycle
@@ -30,7 +31,7 @@ State = RedeliveryBatch.State
 
 
 class Feeder:
-    """Feeds now and then, however often it is called."""
+    """Feeds now and then, however often it is called; a database that is away makes it wait."""
 
     def __init__(self, using: str) -> None:
         self._using = using
@@ -40,7 +41,12 @@ class Feeder:
         if time.monotonic() < self._next:
             return False
         self._next = time.monotonic() + STEP_SECONDS
-        return feed(using=self._using)
+        try:
+            return feed(using=self._using)
+        except (DatabaseError, InterfaceError):  # what is in flight must still be recorded
+            logger.exception("Redeliveries could not be fed; they are tried again later")
+            connections[self._using].close()
+            return False
 
 
 def feed(*, using: str) -> bool:
