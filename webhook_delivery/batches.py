@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from django.db.models import Case, Count, F, Max, Value, When
 
 from webhook_delivery import doorbell
 from webhook_delivery.clock import Now
+from webhook_delivery.guarding import Fate, fate
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, RedeliveryBatch, Transition
 from webhook_delivery.selecting import Number, count, off, selected
@@ -126,18 +128,13 @@ def set_rate(batch: int, rate: float | None, *, by: Any = None, using: str | Non
 def progress(batch: RedeliveryBatch) -> Progress:
     """Count those that were sent by what has become of them."""
     sent = Transition.objects.using(batch._state.db).filter(batch=batch)
-    waiting = Case(When(delivery__attempts_made__gt=F("after"), then=Value(False)), default=True)
-    rows = sent.values_list("delivery__state", waiting).annotate(number=Count("pk"))
-    found = dict.fromkeys(("delivered", "failed", "waiting"), 0)
-    for state, untried, number in rows:
-        found[_fate(state, untried)] += number
-    return Progress(**found)
-
-
-def _fate(state: str, untried: bool) -> str:
-    if state == Delivery.State.DELIVERED:
-        return "delivered"
-    return "waiting" if untried or state == Delivery.State.SENDING else "failed"
+    tried = Case(When(delivery__attempts_made__gt=F("after"), then=Value(True)), default=False)
+    found: Counter[Fate] = Counter()
+    rows = sent.values_list("delivery__state", tried).annotate(Count("pk"))
+    for state, was_tried, number in rows:
+        delivered, being_sent = state == Delivery.State.DELIVERED, state == Delivery.State.SENDING
+        found[fate(delivered=delivered, being_sent=being_sent, tried=was_tried)] += number
+    return Progress(found[Fate.DELIVERED], found[Fate.FAILED], found[Fate.WAITING])
 
 
 def _switch(

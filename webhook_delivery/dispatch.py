@@ -64,6 +64,8 @@ def _outcome(claim: Claim, transport: Transport) -> Outcome:
     outcome = transport.post(
         claim.endpoint_id, claim.url, claim.body, headers, timeout=timeout, tls=tls
     )
+    if not outcome.excerpt:
+        return outcome
     return replace(outcome, excerpt=masked(outcome.excerpt, _told_in_confidence(claim)))
 
 

@@ -20,6 +20,17 @@ class Fate(enum.Enum):
     FAILED = enum.auto()
 
 
+def fate(*, delivered: bool, being_sent: bool, tried: bool) -> Fate:
+    """
+    Say what has become of one.
+
+    tried: whether an attempt has begun since it was sent again.
+    """
+    if delivered:
+        return Fate.DELIVERED
+    return Fate.FAILED if tried and not being_sent else Fate.WAITING
+
+
 class Step(enum.Enum):
     """What to do next."""
 

@@ -97,10 +97,11 @@ def _fates(batch: RedeliveryBatch, using: str) -> tuple[list[Fate], list[Fate]]:
 
 
 def _fate(after: int, state: str, made: int) -> Fate:
-    if state == Delivery.State.DELIVERED:
-        return Fate.DELIVERED
-    tried = made > after and state != Delivery.State.SENDING
-    return Fate.FAILED if tried else Fate.WAITING
+    return guarding.fate(
+        delivered=state == Delivery.State.DELIVERED,
+        being_sent=state == Delivery.State.SENDING,
+        tried=made > after,
+    )
 
 
 def _allowed(batch: RedeliveryBatch, now: datetime, using: str) -> int:
