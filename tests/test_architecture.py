@@ -24,7 +24,7 @@ LAYERS = [
     {"loading", "judging", "archive"},
     {"claims", "logbook", "composing", "hearing", "selecting"},
     {"models", "transport", "payloads"},
-    {"guarding", "pacing", "sharing"},
+    {"counting", "guarding", "pacing", "sharing"},
     {"validation", "keys", "history", "verifying"},
     {"addresses", "cloudevents", "conf", "headers", "hostnames", "outcomes", "signing"},
     {"version", "clock", "locking"},

@@ -12,10 +12,11 @@ from django.db.models import Case, Count, F, Max, Value, When
 
 from webhook_delivery import doorbell
 from webhook_delivery.clock import Now
+from webhook_delivery.counting import Number
 from webhook_delivery.guarding import Fate, fate
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, RedeliveryBatch, Transition
-from webhook_delivery.selecting import Number, count, off, selected
+from webhook_delivery.selecting import count, off, selected
 
 State = RedeliveryBatch.State
 

@@ -106,6 +106,20 @@ class Settings:
     HEALTH_SILENCE_SECONDS: float = 180
     """How long nothing may have drained before `webhooks health` fails."""
 
+    CONSOLE_TIMEOUT_SECONDS: float = 3
+    """How long one query of a list in the console may take; PostgreSQL stops it then."""
+
+    CONSOLE_TENANTS: str | None = None
+    """The dotted path of a function that is given a user, and returns the tenants of which the
+    console shows that user something; None: of all."""
+
+    CONFIRM_TYPED_ABOVE: int = 1000
+    """Above so many, who redelivers types the number, so that nobody sends thousands by a slip."""
+
+    SEARCH_KEYS: Mapping[str, str] = {}
+    """By what events can be searched: a name, and where in the payload its value is, as in
+    `{"order_id": "order.id"}`. It is stored with each event, by one statement more."""
+
     HEALTH_LATE_SECONDS: float = 120
     """How late the oldest due delivery may be before `webhooks health` fails."""
 

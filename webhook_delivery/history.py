@@ -12,21 +12,32 @@ from webhook_delivery.outcomes import Fault, Verdict
 PENDING, DELIVERED, DEAD, DISCARDED = "pending", "delivered", "dead", "discarded"
 ENDED = frozenset({DELIVERED, DEAD, DISCARDED})
 REDELIVER, ONCE = "redeliver", "once"
-DISCARD, RESTORE, RELEASE = "discard", "restore", "release"
+DISCARD, RESTORE, RELEASE, RETRY_NOW = "discard", "restore", "release", "retry_now"
 TRIGGERED = {REDELIVER: "redelivery", ONCE: "once"}
 """What attempts are triggered by after each of the two."""
 BIRTHS = ("schedule", "test")
 """The triggers that a delivery can be born with; the first stands for one that nobody knows."""
 
-LEADS_TO = {REDELIVER: PENDING, ONCE: PENDING, DISCARD: DISCARDED, RESTORE: DEAD, RELEASE: PENDING}
+LEADS_TO = {
+    REDELIVER: PENDING,
+    ONCE: PENDING,
+    DISCARD: DISCARDED,
+    RESTORE: DEAD,
+    RELEASE: PENDING,
+    RETRY_NOW: PENDING,
+}
 ALLOWED = {
     REDELIVER: {DELIVERED, DEAD},
     ONCE: {DELIVERED, DEAD},
     DISCARD: {DEAD},
     RESTORE: {DISCARDED},
     RELEASE: {PENDING},
+    RETRY_NOW: {PENDING},
 }
 """In which states the log may say each verb."""
+
+WAITED = {RELEASE, RETRY_NOW}
+"""Verbs for what was waiting, so that no attempt can have ended it just before."""
 
 LOST = "This attempt's record was lost; verify put this in its place."
 MOST_LOST = 100
@@ -165,7 +176,7 @@ def _lost_before(entry: Entry, standing: Standing) -> Entry | None:
         return Moved(made, verb, entry.moment)
     if not lacking:
         return None
-    ends = lacking == 1 and isinstance(entry, Moved) and entry.verb != RELEASE
+    ends = lacking == 1 and isinstance(entry, Moved) and entry.verb not in WAITED
     verdict = Verdict.DEAD if ends else Verdict.RETRY
     return stand_in(made + 1, standing.trigger, entry.moment, verdict)
 

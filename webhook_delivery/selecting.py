@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
+from webhook_delivery.counting import Number
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
 from webhook_delivery.outcomes import Fault
 
@@ -15,13 +16,6 @@ COUNTED = 100_000
 
 class InvalidSelection(ValueError):
     """A filter has no meaning; the message names it."""
-
-
-class Number(NamedTuple):
-    """How many there are, and whether it is only that many that were counted."""
-
-    of: int
-    capped: bool
 
 
 def selection_of(

@@ -6,10 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
@@ -32,6 +29,7 @@ from webhook_delivery.models.event import event_of
 class DeliveryList(ReadOnlyAdmin):
     """What both lists of deliveries share; the rights are those of `Delivery`."""
 
+    tenant_field = "endpoint__tenant"
     search_fields = ["pk"]  # shows the field; `get_search_results` decides what it finds
     search_help_text = _("Exactly: a webhook-id (evt_…), a delivery's number, or an event type.")
     list_display_links = ["id", "event_type"]
@@ -117,22 +115,19 @@ class DeliveryAdmin(DeliveryList):
     actions = ["redeliver_selected"]
     fieldsets = [(None, {"fields": []})]  # the page has its own template
 
-    def get_urls(self) -> list[URLPattern]:
-        own = path(
+    def own_urls(self) -> list[URLPattern]:
+        redeliver = path(
             "<path:object_id>/redeliver/",
             self.admin_site.admin_view(self.redeliver_view),
             name="webhook_delivery_delivery_redeliver",
         )
-        return [own, *super().get_urls()]
+        return [redeliver]
 
     @method_decorator(require_POST)
     def redeliver_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Redeliver the one delivery that the button was on."""
-        if not (self.has_view_permission(request) and self.has_redeliver_permission(request)):
-            raise PermissionDenied
-        delivery = self.get_object(request, unquote(object_id))
-        if delivery is None:
-            raise Http404
+        self.require(request, "redeliver_delivery")
+        delivery = self.the(request, object_id)
         acts.perform(acts.REDELIVER, request, self.get_queryset(request).filter(pk=delivery.pk))
         return HttpResponseRedirect(self._page_of(request, delivery))
 
@@ -144,9 +139,9 @@ class DeliveryAdmin(DeliveryList):
         context |= {
             "may_redeliver": self.has_redeliver_permission(request),
             "reason_form": acts.ReasonForm(auto_id="webhook_%s"),
-            "event_link": self._link_to(request, delivery.event),
-            "endpoint_link": self._link_to(request, delivery.endpoint),
-            "before_link": context["before"] and self._link_to(request, context["before"]),
+            "event_link": self.link_to(request, delivery.event),
+            "endpoint_link": self.link_to(request, delivery.endpoint),
+            "before_link": context["before"] and self.link_to(request, context["before"]),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -155,15 +150,7 @@ class DeliveryAdmin(DeliveryList):
             "preserved_filters": self.get_preserved_filters(request),
             "opts": self.opts,
         }
-        return add_preserved_filters(kept, _page(delivery, self.admin_site.name))
-
-    def _link_to(self, request: HttpRequest, row: Model) -> str:
-        """The row's own page, if there is one that the user may see."""
-        if not self.admin_site.is_registered(type(row)):
-            return ""
-        if not self.admin_site.get_model_admin(type(row)).has_view_permission(request, row):
-            return ""
-        return _page(row, self.admin_site.name)
+        return add_preserved_filters(kept, self.page_of(delivery))
 
 
 @admin.register(DeadLetter)
@@ -189,8 +176,3 @@ class DeadLetterAdmin(DeliveryList):
         return HttpResponseRedirect(
             reverse(name, args=[object_id], current_app=self.admin_site.name)
         )
-
-
-def _page(row: Model, site: str) -> str:
-    name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
-    return reverse(name, args=[row.pk], current_app=site)

@@ -30,6 +30,7 @@ class SubscriptionInline(admin.TabularInline):
 
 @admin.register(Endpoint)
 class EndpointAdmin(SecretsAdmin):
+    tenant_field = "tenant"
     list_display = ["name", "address", "state", "state_reason", "tenant", "deliveries"]
     list_filter = ["state"]
     sortable_by = ["name"]

@@ -18,6 +18,7 @@ from webhook_delivery.models.event import event_of
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
+    tenant_field = "tenant"
     list_display = ["webhook_id", "event_type", "tenant", "source", "created_at"]
     list_filter = [TypeFilter]
     sortable_by = []

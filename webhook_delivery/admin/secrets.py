@@ -76,9 +76,9 @@ class SecretsAdmin(ConsoleAdmin):
 
     change_form_template = "admin/webhook_delivery/endpoint/change_form.html"
 
-    def get_urls(self) -> list[URLPattern]:
+    def own_urls(self) -> list[URLPattern]:
         views = {"reveal": self.reveal_view, "rotate": self.rotate_view}
-        own = [
+        return [
             path(
                 f"<path:object_id>/{name}/",
                 self.admin_site.admin_view(view),
@@ -86,7 +86,6 @@ class SecretsAdmin(ConsoleAdmin):
             )
             for name, view in views.items()
         ]
-        return [*own, *super().get_urls()]
 
     def has_reveal_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("webhook_delivery.reveal_secret")

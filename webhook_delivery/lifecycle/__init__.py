@@ -7,6 +7,8 @@ Every change of a delivery's state, and nothing else.
                   └────────redeliver──┴────────────────┘
      HELD ◀── endpoint paused or off: hold ──▶ release to PENDING
 
+A person may also bring the next attempt of a PENDING one forward (`retry_now`).
+
 A claim is a lease (until `due_at`, by the database's clock) and a random token; only who still
 holds the token may settle. Attempts are counted when they are claimed, so that a delivery which
 kills its workers still runs out of them.
@@ -22,6 +24,7 @@ from typing import Any
 from django.db.models import Case, F, Value, When
 
 from webhook_delivery.claims import Claim, Finding, Settled
+from webhook_delivery.clock import Now
 from webhook_delivery.lifecycle import lanes, sequences
 from webhook_delivery.lifecycle.changing import CHUNK, change
 from webhook_delivery.lifecycle.claiming import NOTHING, RACES, Room, take
@@ -46,6 +49,7 @@ __all__ = [
     "release",
     "rescue",
     "restore",
+    "retry_now",
     "sequence_of",
     "settle",
 ]
@@ -190,6 +194,16 @@ def release(deliveries: DeliveryQuerySet, *, most: int | None = None) -> list[in
         most=most,
         state=State.PENDING,
     )
+
+
+def retry_now(deliveries: DeliveryQuerySet) -> list[int]:
+    """
+    Bring the next automatic attempt of what waits for it forward. Returns the ids changed.
+
+    It spends no attempt more; the endpoint's own limits and its breaker hold as before.
+    """
+    later = deliveries.filter(endpoint__state=Endpoint.State.ON, due_at__gt=Now())
+    return change(later, was=[State.PENDING], logged=Verb.RETRY_NOW, due=True, state=State.PENDING)
 
 
 def move_up(*, using: str) -> int:

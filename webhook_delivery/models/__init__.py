@@ -1,14 +1,23 @@
 """The rows and their vocabulary: endpoints, events, deliveries, their log, and queries for them."""
 
 from webhook_delivery.models.batch import BatchQuerySet, RedeliveryBatch
-from webhook_delivery.models.delivery import DeadLetter, Delivery, DeliveryQuerySet
+from webhook_delivery.models.delivery import (
+    DeadLetter,
+    Delivery,
+    DeliveryQuerySet,
+    FailureGroup,
+    Overview,
+)
 from webhook_delivery.models.endpoint import Endpoint, EndpointQuerySet, Secret, Subscription
-from webhook_delivery.models.event import Event
+from webhook_delivery.models.event import Event, SearchKey
+from webhook_delivery.models.failure import Acknowledgement
 from webhook_delivery.models.lane import Lane
 from webhook_delivery.models.log import Attempt, Transition
 from webhook_delivery.models.operation import ConsoleAction, Doorbell
+from webhook_delivery.models.statistics import EndpointStat, RollUp
 
 __all__ = [
+    "Acknowledgement",
     "Attempt",
     "BatchQuerySet",
     "ConsoleAction",
@@ -18,9 +27,14 @@ __all__ = [
     "Doorbell",
     "Endpoint",
     "EndpointQuerySet",
+    "EndpointStat",
     "Event",
+    "FailureGroup",
     "Lane",
+    "Overview",
     "RedeliveryBatch",
+    "RollUp",
+    "SearchKey",
     "Secret",
     "Subscription",
     "Transition",

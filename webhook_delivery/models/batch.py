@@ -38,8 +38,13 @@ class RedeliveryBatch(models.Model):
         CANCELLED = "cancelled", _("cancelled")
         DONE = "done", _("done")
 
+    class Kind(models.TextChoices):
+        AGAIN = "again", _("sends again")
+        MISSED = "missed", _("creates what was never made")
+
     UNFINISHED = (State.RUNNING, State.PAUSED, State.GUARDED)
 
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.AGAIN)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.RUNNING)
     state_reason = models.CharField(_("why"), max_length=200, blank=True)
     selection = models.JSONField(_("selection"))
@@ -48,6 +53,9 @@ class RedeliveryBatch(models.Model):
     """No delivery with a higher number is sent: it was not there when this was asked for."""
     cursor = models.BigIntegerField(_("reached"), default=0)
     """All up to this number have been seen to."""
+    event_cutoff = models.UUIDField(_("last event"), null=True, blank=True)
+    event_cursor = models.UUIDField(_("reached event"), null=True, blank=True)
+    """The same two, if it walks through events instead: to create what was missed."""
     expected = models.PositiveIntegerField(_("chosen"))
     """How many there were to be sent, counted up to a limit."""
     sent = models.PositiveIntegerField(_("sent"), default=0)
@@ -77,7 +85,10 @@ class RedeliveryBatch(models.Model):
         verbose_name = _("redelivery")
         verbose_name_plural = _("redeliveries")
         default_permissions = ("view",)
-        permissions = [("bulk_redeliver_delivery", _("Can redeliver many at once"))]
+        permissions = [
+            ("bulk_redeliver_delivery", _("Can redeliver many at once")),
+            ("redeliver_unfiltered", _("Can redeliver everything, without any filter")),
+        ]
         indexes = [models.Index(fields=["state", "due_at"], name="webhook_batch_due_idx")]
 
     def __str__(self) -> str:

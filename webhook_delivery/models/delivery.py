@@ -171,6 +171,7 @@ class Delivery(models.Model):
         permissions = [
             ("redeliver_delivery", _("Can redeliver")),
             ("discard_delivery", _("Can discard and restore dead letters")),
+            ("export_delivery", _("Can export deliveries")),
         ]
         constraints = [
             models.UniqueConstraint(fields=["event", "endpoint"], name="webhook_delivery_once")
@@ -198,3 +199,23 @@ class DeadLetter(Delivery):
         default_permissions = ()
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
+
+
+class FailureGroup(Delivery):
+    """The console's page of dead letters by endpoint and reason; rights are those of deliveries."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("failure group")
+        verbose_name_plural = _("failure groups")
+
+
+class Overview(Delivery):
+    """The console's first page; rights are those of deliveries."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = _("overview")
+        verbose_name_plural = _("overview")

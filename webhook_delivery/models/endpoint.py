@@ -73,6 +73,8 @@ class Endpoint(models.Model):
     )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
     state_reason = models.CharField(_("why"), max_length=200, blank=True)
+    resume_at = models.DateTimeField(_("paused until"), null=True, blank=True)
+    """When a paused one is switched on by itself; NULL: a person does it."""
     timeout_seconds = models.FloatField(
         _("timeout in seconds"), null=True, blank=True, validators=[validate_timeout]
     )
@@ -134,6 +136,11 @@ class Endpoint(models.Model):
         verbose_name = _("endpoint")
         verbose_name_plural = _("endpoints")
         indexes = [models.Index(fields=["tenant", "state"], name="webhook_endpoint_tenant_idx")]
+        permissions = [
+            ("view_endpoint_url", _("Can see whole URLs")),
+            ("pause_endpoint", _("Can pause endpoints, and switch them on and off")),
+            ("test_endpoint", _("Can send test events")),
+        ]
 
     def __str__(self) -> str:
         return self.name

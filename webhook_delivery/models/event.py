@@ -57,6 +57,7 @@ class Event(models.Model):
             )
         ]
         indexes = [models.Index(fields=["event_type", "created_at"], name="webhook_event_type")]
+        permissions = [("view_payload", _("Can see bodies, headers and answers"))]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.webhook_id}"
@@ -65,3 +66,22 @@ class Event(models.Model):
     def webhook_id(self) -> str:
         """The `webhook-id` every attempt carries."""
         return webhook_id(self.pk)
+
+
+class SearchKey(models.Model):
+    """One value out of an event's body, by which people look for it: `order_id` is `7`."""
+
+    LONGEST = 100
+
+    event = models.ForeignKey(Event, models.CASCADE, related_name="search_keys")
+    key = models.CharField(_("key"), max_length=50)
+    value = models.CharField(_("value"), max_length=LONGEST)
+
+    class Meta:
+        verbose_name = _("search key")
+        verbose_name_plural = _("search keys")
+        default_permissions = ()
+        indexes = [models.Index(fields=["key", "value", "event"], name="webhook_search_key_idx")]
+
+    def __str__(self) -> str:
+        return f"{self.key}:{self.value}"

@@ -63,6 +63,7 @@ class Transition(models.Model):
         DISCARD = "discard", _("discarded")
         RESTORE = "restore", _("restored")
         RELEASE = "release", _("released")
+        RETRY_NOW = "retry_now", _("brought forward")
 
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="transitions")
     after = models.PositiveIntegerField(_("after attempt"))

@@ -40,6 +40,8 @@ class ConsoleAction(models.Model):
     verb = models.CharField(_("action"), max_length=20)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     by_name = models.CharField(_("by"), max_length=200, blank=True)
+    about = models.CharField(_("about"), max_length=300, blank=True)
+    """What it was done to, in words that outlive it."""
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     count = models.PositiveIntegerField(_("deliveries"))
     deliveries = models.JSONField(_("delivery ids"), default=list)
@@ -63,11 +65,13 @@ class ConsoleAction(models.Model):
         reason: str,
         using: str,
         count: int | None = None,
+        about: str = "",
     ) -> ConsoleAction:
         """
         Keep who did what to which deliveries; `by` is a user, a name, or None.
 
         count: how many they are to be, if it is not known yet which.
+        about: what it is done to, if that is no delivery; cut to 300 characters.
         """
         ids = list(ids)
         user = by if isinstance(by, models.Model) else None
@@ -75,6 +79,7 @@ class ConsoleAction(models.Model):
             verb=verb,
             by_id=user and user.pk,
             by_name=str(by or "")[:200],
+            about=about[:300],
             reason=reason[:200],
             count=len(ids) if count is None else count,
             deliveries=ids[:100],

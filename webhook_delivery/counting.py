@@ -1,0 +1,37 @@
+"""Counts many kinds of rows in one statement, each so far and no farther."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from django.db import connections
+from django.db.models import QuerySet
+
+
+class Number(NamedTuple):
+    """How many there are, and whether it is only that many that were counted."""
+
+    of: int
+    capped: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.of:,}+" if self.capped else f"{self.of:,}"
+
+
+def count_each(rows: Mapping[str, QuerySet[Any]], *, cap: int, using: str) -> dict[str, Number]:
+    """Count the rows of each name, up to the cap, with one statement for all of them."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for number, each in enumerate(rows.values()):
+        counted = each.order_by().values("pk")[: cap + 1]
+        sql, given = counted.query.get_compiler(using).as_sql()
+        parts.append(f"(SELECT COUNT(*) FROM ({sql}) counted_{number})")  # noqa: S608 - Django's
+        values += given
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(parts)}", values)
+        found = cursor.fetchone()
+    return {
+        name: Number(min(number, cap), number > cap)
+        for name, number in zip(rows, found, strict=True)
+    }

@@ -1,0 +1,1 @@
+// Makes the console livelier where scripts may run; everything works without it.
