@@ -3,6 +3,7 @@
 from webhook_delivery.management.verbs.keys import RotateKeys
 from webhook_delivery.management.verbs.log import Export, Verify
 from webhook_delivery.management.verbs.looking import Health, List, Show
+from webhook_delivery.management.verbs.people import CreateGroups
 from webhook_delivery.management.verbs.sending import Drain, Redeliver, SendTest
 from webhook_delivery.management.verbs.verb import Verb
 
@@ -16,6 +17,7 @@ VERBS: list[type[Verb]] = [
     Verify,
     Export,
     RotateKeys,
+    CreateGroups,
 ]
 """In the order in which the help lists them."""
 
