@@ -282,3 +282,15 @@ def test_after_a_drain_gave_back_what_it_had_claimed_ahead_all_is_lawful(setting
     assert report.next_due <= drain.LOOK_SECONDS
     assert unlawful() == []
     call_command("webhooks", "verify")  # exits with 1 if it finds a fault
+
+
+def test_the_one_free_place_is_never_kept_for_an_endpoint_that_is_paused():
+    paused, other = make_endpoint(), make_endpoint()
+    owe(1, paused, ago=60)
+    owe(1, other)
+    Endpoint.objects.filter(pk=paused.pk).update(state="paused")  # and what it is owed is a stray
+
+    for _ in range(30):
+        [claim] = lifecycle.claim(1, using="default")
+        assert claim.endpoint_id == other.pk
+        lifecycle.give_back([claim], using="default")

@@ -245,6 +245,19 @@ def test_a_settle_moves_the_next_one_up(status):
     assert numbers(claim_all()) == [second.pk]
 
 
+def test_whose_turn_comes_after_the_clock_was_set_back_is_as_its_log_says(database_clock):
+    target = make_endpoint(ordered=True)
+    publish_many(2)
+    claims = claim_all()
+    database_clock.step(-3600)
+
+    settle(claims, 204)
+
+    _first, second = owed(target)
+    assert second.due_at < second.created_at
+    assert list(verify(using=DB)) == []
+
+
 def test_a_retry_keeps_its_place():
     target = make_endpoint(ordered=True)
     publish_many(2)

@@ -164,7 +164,9 @@ def _due_at(recorded: Recorded, standing: Standing) -> datetime | None:
         return standing.due_at
     if row.due_at is None or standing.due_at is None:
         return row.due_at
-    return row.due_at if standing.due_at <= row.due_at <= latest else standing.due_at
+    # Its turn may have come after the clock was set back: earlier than it was owed, but past.
+    came = standing.due_at <= row.due_at <= latest or row.due_at <= recorded.now
+    return row.due_at if came else standing.due_at
 
 
 def _state(recorded: Recorded, standing: Standing) -> str:

@@ -26,6 +26,7 @@ TURN = 500
 TURN_SECONDS = 0.25
 """How often they are asked, as long as what is seen at the ends is enough to do."""
 OWN_ORDER = "endpoint_id", "due_at"
+ON = Endpoint.State.ON
 NOBODY = 0
 """No endpoint has this number."""
 FEW = 4
@@ -105,12 +106,14 @@ class Look:
 
     def _unblocked(self, seen: list[Due], places: int) -> list[Due]:
         """Without those of endpoints that may be sent nothing now, if not all can be locked."""
-        if len({due.endpoint for due in seen}) <= min(places, MANY):
+        endpoints = {due.endpoint for due in seen}
+        if len(endpoints) <= min(places, MANY):
             return seen
         ahead = Now() + timedelta(seconds=BURST_SECONDS)
         blocked = Q(blocked_until__gt=Now()) | Q(paced_until__gt=ahead)
         lanes = Lane.objects.using(self.using).filter(blocked)
-        closed = set(lanes.values_list("pk", flat=True))
+        switched = Endpoint.objects.using(self.using).filter(pk__in=endpoints).exclude(state=ON)
+        closed = {*lanes.values_list("pk", flat=True), *switched.values_list("pk", flat=True)}
         return [due for due in seen if due.endpoint not in closed]
 
     def _firsts(self) -> list[Due]:
