@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, router
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from webhook_delivery.claims import lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Doorbell, Endpoint, Lane
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Lane
+from webhook_delivery.pulse import Pulse, feel
 from webhook_delivery.resealing import unopenable
 from webhook_delivery.scheduling import schedules
 
@@ -44,27 +45,23 @@ class Illness:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pulse:
-    """The doorbell's stamps, as seconds ago by the database's clock; None: never, or not now."""
-
-    drained: float | None = None
-    swept: float | None = None
-    ringing: float | None = None
-    stand_ins: int = 0
-
-
 def examine(*, using: str | None = None) -> list[Illness]:
     """Look for what keeps deliveries from flowing; an empty list means that they flow."""
     using = using or router.db_for_write(Delivery)
     try:
-        pulse = _pulse(using)
+        pulse = feel(using=using)
         silent = [*_silence(pulse)]
-        flow = silent or [*_unanswered(pulse)] or [*_late(using), *_stuck(using)]
+        flow = silent or [*_unanswered(pulse)] or [*_late(pulse), *_stuck(using)]
         net = [*_off(), *_poisoned()] or ([] if silent else [*_unswept(pulse)])
         return [*flow, *net, *_shut(using), *_far_off(using), *_unreachable(using)]
     except (DatabaseError, InterfaceError) as error:
         return [_database(error)]
+
+
+def glance(*, using: str) -> list[Illness]:
+    """Look only whether anything runs, and in time; in one statement."""
+    pulse = feel(using=using)
+    return [*_silence(pulse)] or [*_unanswered(pulse)] or [*_late(pulse)]
 
 
 def _database(error: Exception) -> Illness:
@@ -75,7 +72,7 @@ def _database(error: Exception) -> Illness:
     )
 
 
-def _silence(pulse: _Pulse) -> Iterator[Illness]:
+def _silence(pulse: Pulse) -> Iterator[Illness]:
     never, seconds = _("Nothing has ever drained."), pulse.drained
     if seconds is None or seconds > settings.HEALTH_SILENCE_SECONDS:
         yield Illness(
@@ -90,7 +87,7 @@ def _silence(pulse: _Pulse) -> Iterator[Illness]:
         )
 
 
-def _unanswered(pulse: _Pulse) -> Iterator[Illness]:
+def _unanswered(pulse: Pulse) -> Iterator[Illness]:
     if pulse.ringing is not None and pulse.ringing > settings.HEALTH_LATE_SECONDS:
         yield Illness(
             "unanswered",
@@ -107,25 +104,13 @@ def _cluster() -> str:
     return f"{named}manage.py qcluster"
 
 
-def _late(using: str) -> Iterator[Illness]:
-    due = _oldest_due(using)
-    if due is not None and due > settings.HEALTH_LATE_SECONDS:
+def _late(pulse: Pulse) -> Iterator[Illness]:
+    if pulse.late is not None and pulse.late > settings.HEALTH_LATE_SECONDS:
         yield Illness(
             "late",
-            _("The oldest due delivery is %d seconds late.") % due,
+            _("The oldest due delivery is %d seconds late.") % pulse.late,
             _("Start more workers, or look for an endpoint that answers slowly."),
         )
-
-
-def _oldest_due(using: str) -> float | None:
-    """How late it is, in seconds; what only waits for its endpoint is not late."""
-    mine = Delivery.objects.filter(endpoint=OuterRef("pk"))
-    first = mine.fallen_due().order_by("due_at").values("due_at")[:1]
-    free = Endpoint.objects.using(using).on().filter(rate_per_second=None)
-    free = free.exclude(lane__failures__gt=0).exclude(lane__blocked_until__gt=Now())
-    idle = free.annotate(first=Subquery(first)).exclude(Exists(mine.sending()))
-    oldest = idle.filter(first__isnull=False).order_by("first").values_list("first", Now()).first()
-    return None if oldest is None else float((oldest[1] - oldest[0]).total_seconds())
 
 
 def _stuck(using: str) -> Iterator[Illness]:
@@ -162,7 +147,7 @@ def _poisoned() -> Iterator[Illness]:
         )
 
 
-def _unswept(pulse: _Pulse) -> Iterator[Illness]:
+def _unswept(pulse: Pulse) -> Iterator[Illness]:
     late = (pulse.swept or 0) > settings.HEALTH_SILENCE_SECONDS
     if settings.SCHEDULES and (late or pulse.stand_ins >= STAND_INS):
         yield Illness(
@@ -236,15 +221,3 @@ def _count(rows: DeliveryQuerySet) -> str:
     """How many, in words; empty if none, and never counting millions."""
     counted = len(rows.order_by().values_list("pk")[: COUNTED + 1])
     return (str(counted) if counted <= COUNTED else _("Over %d") % COUNTED) if counted else ""
-
-
-def _pulse(using: str) -> _Pulse:
-    row = Doorbell.objects.using(using).annotate(now=Now()).filter(pk=1).first()
-    if row is None:
-        return _Pulse()
-
-    def ago(moment: datetime | None) -> float | None:
-        return None if moment is None else float((vars(row)["now"] - moment).total_seconds())
-
-    ringing = ago(row.ringing_since) if row.ringing else None
-    return _Pulse(ago(row.drained_at), ago(row.swept_at), ringing, row.stand_ins)

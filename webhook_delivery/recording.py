@@ -15,7 +15,9 @@ from webhook_delivery.outcomes import Fault
 
 logger = logging.getLogger(__name__)
 
-GONE = "410 Gone"
+GONE, DISABLE = "410 Gone", "webhook-delivery: disable"
+REFUSALS = (GONE, DISABLE)
+"""Why endpoints are off that no person has switched off."""
 HELD_AT_ONCE = 500
 """What is held of a receiver that is gone before requests in flight are seen to again."""
 
@@ -75,7 +77,7 @@ def _settle_and_mark(findings: Sequence[Finding], using: str) -> list[Settled]:
 def _gone(findings: Iterable[Finding]) -> dict[int, str]:
     """The endpoints that want nothing more, and how they said it."""
     return {
-        found.claim.endpoint_id: "webhook-delivery: disable" if found.outcome.disable else GONE
+        found.claim.endpoint_id: DISABLE if found.outcome.disable else GONE
         for found in findings
         if found.outcome.unwelcome
     }

@@ -10,7 +10,15 @@ from functools import partial
 
 from django.db import router
 
-from webhook_delivery import doorbell, endpoints, lifecycle, pump, scheduling
+from webhook_delivery import (
+    acknowledging,
+    doorbell,
+    endpoints,
+    lifecycle,
+    pump,
+    rollups,
+    scheduling,
+)
 from webhook_delivery.drain import drain as send_due
 from webhook_delivery.models import Delivery
 from webhook_delivery.scheduling import schedules
@@ -72,9 +80,12 @@ def sweep() -> None:
 
 def _tidy() -> None:
     """What only the sweep does."""
+    _resume_due()
     _settle_strays()
     _move_up()
     _mend_schedules()
+    _add_up()
+    _resolve()
 
 
 # Each in a guard of its own: a row that defies one of them must not keep the rest from its work.
@@ -86,6 +97,12 @@ def _rescue() -> None:
 
 
 @never_raises
+def _resume_due() -> None:
+    if resumed := endpoints.resume_due(using=router.db_for_write(Delivery)):
+        logger.info("%s endpoints were paused until now, and are on again", resumed)
+
+
+@never_raises
 def _settle_strays() -> None:
     endpoints.settle_strays(using=router.db_for_write(Delivery))
 
@@ -93,6 +110,16 @@ def _settle_strays() -> None:
 @never_raises
 def _move_up() -> None:
     lifecycle.move_up(using=router.db_for_write(Delivery))
+
+
+@never_raises
+def _add_up() -> None:
+    rollups.add_up(using=router.db_for_write(Delivery))
+
+
+@never_raises
+def _resolve() -> None:
+    acknowledging.resolve(using=router.db_for_write(Delivery))
 
 
 @never_raises

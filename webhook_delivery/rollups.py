@@ -1,0 +1,194 @@
+"""Adds up the log hour by hour, so that nobody reads it whole to say how an endpoint fares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from itertools import takewhile
+from time import monotonic
+from typing import NamedTuple
+
+from django.db import connections
+from django.db.models import Case, Count, F, IntegerField, Max, QuerySet, Value, When
+from django.db.models.functions import TruncHour
+
+from webhook_delivery.locking import insist
+from webhook_delivery.models import Attempt, Delivery, EndpointStat, RollUp
+from webhook_delivery.outcomes import Verdict, fault_of
+
+BOUNDS = (
+    10,
+    20,
+    50,
+    100,
+    200,
+    350,
+    500,
+    750,
+    1_000,
+    1_500,
+    2_000,
+    3_000,
+    5_000,
+    7_500,
+    10_000,
+    15_000,
+    20_000,
+    30_000,
+)
+"""In milliseconds: how long attempts of each kind lasted at most; one kind more lasted longer."""
+AT_ONCE, STEPS, SECONDS = 50_000, 20, 5
+"""How many attempts one transaction adds, and how many transactions one run has, at most; none
+begins after so many seconds: who sweeps has other work."""
+WRITTEN = 500
+"""How many hours of endpoints one statement writes."""
+
+Hour = tuple[int, datetime]
+"""An endpoint's number, and when the hour began."""
+
+
+class Found(NamedTuple):
+    """So many attempts of an endpoint ended in the same way, in one hour, after about as long."""
+
+    endpoint: int
+    hour: datetime
+    verdict: str
+    status: int | None
+    fault: str
+    bucket: int | None
+    """The index of the bound that they kept within; None: it is not known how long they took."""
+    number: int
+
+
+def add_up(*, using: str, most: int = AT_ONCE) -> int:
+    """
+    Add the attempts that were there the time before; returns how many.
+
+    most: of these in one transaction; there are a few, and the next run goes on where they ended.
+    Tests are left out: they say nothing of how events fare.
+    """
+    # Numbers are given before transactions commit: an attempt with a lower one may appear later.
+    # So what is first seen now is added by the next run, a minute from now: by then it is there.
+    added, ends = 0, monotonic() + SECONDS
+    for _step in takewhile(lambda _: monotonic() < ends, range(STEPS)):
+        reached, _new_row = RollUp.objects.using(using).get_or_create(pk=1)
+        if reached.counted >= reached.seen:
+            _look_ahead(reached, using)
+            break
+        added += _step_from(reached, most, using)
+    return added
+
+
+def bucket_of(duration_ms: int) -> int:
+    """Where in `EndpointStat.durations` an attempt is counted that took so long."""
+    return next((i for i, bound in enumerate(BOUNDS) if duration_ms <= bound), len(BOUNDS))
+
+
+def answer_of(status: int | None, fault: str) -> str:
+    """How an attempt ended, as `EndpointStat.answers` names it: its status, or else its fault."""
+    told = status is not None and fault in ("", fault_of(status))
+    return str(status) if told else fault
+
+
+def _look_ahead(reached: RollUp, using: str) -> None:
+    latest = Attempt.objects.using(using).aggregate(latest=Max("pk"))["latest"] or 0
+    if latest > reached.seen:
+        _at(reached, using).update(seen=latest)
+
+
+def _step_from(reached: RollUp, most: int, using: str) -> int:
+    """Add the next of them, and say so in the same transaction: all of that happens, or nothing."""
+    ahead = Attempt.objects.using(using).filter(pk__gt=reached.counted, pk__lte=reached.seen)
+    numbers = ahead.order_by("pk").values_list("pk", flat=True)
+    last = next(iter(numbers[most - 1 : most]), reached.seen)
+    found = [*_found(ahead.filter(pk__lte=last))]
+    return insist(partial(_add, found, reached, last, using), using=using)
+
+
+def _add(found: list[Found], reached: RollUp, last: int, using: str) -> int:
+    # Who changes the row first holds its lock until the commit; whoever else counted the same
+    # attempts then finds it changed, and adds nothing.
+    if not _at(reached, using).update(counted=last):
+        return 0
+    _write(found, using)
+    return sum(each.number for each in found)
+
+
+def _at(reached: RollUp, using: str) -> QuerySet[RollUp]:
+    """The row, as long as it is where it was read."""
+    rows = RollUp.objects.using(using).filter(pk=reached.pk)
+    return rows.filter(counted=reached.counted, seen=reached.seen)
+
+
+def _found(attempts: QuerySet[Attempt]) -> Iterator[Found]:
+    real = attempts.exclude(trigger=Delivery.Trigger.TEST)
+    grouped = real.annotate(
+        endpoint=F("delivery__endpoint_id"),
+        hour=TruncHour("started_at", tzinfo=UTC),
+        bucket=_bucket(),
+    )
+    columns = [name for name in Found._fields if name != "number"]
+    return map(Found._make, grouped.order_by().values_list(*columns).annotate(number=Count("pk")))
+
+
+def _bucket() -> Case:
+    bounds = (When(duration_ms__lte=bound, then=Value(i)) for i, bound in enumerate(BOUNDS))
+    unknown = When(duration_ms=None, then=Value(None))
+    beyond = Value(len(BOUNDS))
+    return Case(unknown, *bounds, default=beyond, output_field=IntegerField())
+
+
+def _write(found: Iterable[Found], using: str) -> None:
+    hours: dict[Hour, list[Found]] = {}
+    for each in found:
+        hours.setdefault((each.endpoint, each.hour), []).append(each)
+    ordered = sorted(hours)
+    for start in range(0, len(ordered), WRITTEN):
+        some = ordered[start : start + WRITTEN]
+        before = _before(some, using)
+        _upsert([_added(before.get(hour) or _new(hour), hours[hour]) for hour in some], using)
+
+
+def _upsert(rows: list[EndpointStat], using: str) -> None:
+    named = connections[using].features.supports_update_conflicts_with_target
+    EndpointStat.objects.using(using).bulk_create(
+        rows,
+        update_conflicts=True,
+        update_fields=["delivered", "failed", "dead", "durations", "answers"],
+        unique_fields=["endpoint", "hour"] if named else None,
+    )
+
+
+def _before(hours: list[Hour], using: str) -> dict[Hour, EndpointStat]:
+    """What has been added to these already. Nobody changes it: who does has locked the roll-up."""
+    endpoints, moments = ({*column} for column in zip(*hours, strict=True))
+    rows = EndpointStat.objects.using(using).filter(endpoint__in=endpoints, hour__in=moments)
+    return {(row.endpoint_id, row.hour): row for row in rows}
+
+
+def _new(hour: Hour) -> EndpointStat:
+    return EndpointStat(endpoint_id=hour[0], hour=hour[1])
+
+
+def _added(row: EndpointStat, found: Iterable[Found]) -> EndpointStat:
+    """A row like it, and more: without its number, so that the same statement writes old ones."""
+    durations = [0] * (len(BOUNDS) + 1)
+    durations[: len(row.durations)] = row.durations
+    sums, answers = Counter[str](), Counter(row.answers)
+    for each in found:
+        sums["delivered" if each.verdict == Verdict.DELIVERED else "failed"] += each.number
+        sums["dead"] += each.number if each.verdict == Verdict.DEAD else 0
+        answers[answer_of(each.status, each.fault)] += each.number
+        if each.bucket is not None:
+            durations[each.bucket] += each.number
+    return EndpointStat(
+        endpoint_id=row.endpoint_id,
+        hour=row.hour,
+        delivered=row.delivered + sums["delivered"],
+        failed=row.failed + sums["failed"],
+        dead=row.dead + sums["dead"],
+        durations=durations,
+        answers=dict(answers),
+    )
