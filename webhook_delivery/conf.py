@@ -117,8 +117,8 @@ class Settings:
     """Above so many, who redelivers types the number, so that nobody sends thousands by a slip."""
 
     SEARCH_KEYS: Mapping[str, str] = {}
-    """By what events can be searched: a name, and where in the payload its value is, as in
-    `{"order_id": "order.id"}`. It is stored with each event, by one statement more."""
+    """By what events can be searched: a name, and where in the body its value is, as in
+    `{"order_id": "data.order.id"}`. It is stored with each event, by one statement more."""
 
     HEALTH_LATE_SECONDS: float = 120
     """How late the oldest due delivery may be before `webhooks health` fails."""

@@ -15,7 +15,7 @@ from webhook_delivery.drain import drain
 from webhook_delivery.hearing import Kind
 from webhook_delivery.lifecycle import Owed
 from webhook_delivery.locking import insist, once
-from webhook_delivery.models import Delivery, Endpoint, Event
+from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Event
 from webhook_delivery.payloads import JSON
 from webhook_delivery.writing import chunks, published_as, require_all_same, require_same, write
 
@@ -100,8 +100,12 @@ def publish_if_heard(
     return _publish(event, using, settings.INLINE, first)
 
 
-def publish_test(endpoint: Endpoint, *, using: str | None = None) -> Event:
-    """Publish a `webhook.test` event to this endpoint alone, whatever it is subscribed to."""
+def publish_test(endpoint: Endpoint, *, by: Any = None, using: str | None = None) -> Event:
+    """
+    Publish a `webhook.test` event to this endpoint alone, whatever it is subscribed to.
+
+    by: the user who asks (or a name), who is then kept; None: nobody is.
+    """
     using = using or router.db_for_write(Event)
     message = {"message": "A test, sent by an operator."}
     event = compose(NewEvent("webhook.test", message, tenant=endpoint.tenant))
@@ -110,6 +114,10 @@ def publish_test(endpoint: Endpoint, *, using: str | None = None) -> Event:
         event.save(using=using, force_insert=True)
         owed = Owed(event.pk, endpoint.pk, endpoint.state, Now(), format=endpoint.format)
         lifecycle.owe([owed], using=using, trigger=Delivery.Trigger.TEST.value)
+        if by is not None:
+            ids = event.deliveries.values_list("pk", flat=True)
+            about = f"{endpoint.pk} ({endpoint})"
+            ConsoleAction.record("test", ids, by=by, reason="", about=about, using=using)
         doorbell.ring_on_commit(using=using)
 
     insist(write_test, using=using, savepoint=False)

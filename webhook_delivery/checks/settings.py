@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ValidationError
 
+from webhook_delivery import searching
 from webhook_delivery.checks.secrets import of_keys
 from webhook_delivery.conf import KNOWN, Settings, settings
 from webhook_delivery.scheduling.oddities import knows_cluster
@@ -82,13 +83,17 @@ Rules = dict[str, tuple[object, str]]
 
 def _values() -> Iterator[CheckMessage]:
     """Numbers and names that have the right type and still cannot work."""
-    for name, (fine, wanted) in (_of_drains() | _of_policies() | _of_the_wire()).items():
+    for name, (fine, wanted) in _rules().items():
         if not fine:
             yield Error(
                 f"WEBHOOK_DELIVERY[{name!r}] cannot be {_shown(name, getattr(settings, name))}.",
                 hint=f"It must be {wanted}.",
                 id="webhook_delivery.E009",
             )
+
+
+def _rules() -> Rules:
+    return _of_drains() | _of_policies() | _of_the_wire() | _of_searching()
 
 
 def _of_drains() -> Rules:
@@ -141,6 +146,14 @@ def _of_the_wire() -> Rules:
             "a URI, or its beginning: /shop",
         ),
     }
+
+
+def _of_searching() -> Rules:
+    wanted = (
+        f'at most {searching.MOST} names of letters, digits, "_" and "-" (50 characters), '
+        'each with a dotted path: {"order_id": "data.order.id"}'
+    )
+    return {"SEARCH_KEYS": (searching.fine(settings.SEARCH_KEYS), wanted)}
 
 
 def _is_proxy(url: str | None) -> bool:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.clock import Now, seconds_until_first
 from webhook_delivery.models.endpoint import Endpoint
-from webhook_delivery.models.event import Event, event_of
+from webhook_delivery.models.event import Event, SearchKey, event_of
 from webhook_delivery.outcomes import Fault
 
 if TYPE_CHECKING:
@@ -89,6 +89,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
                 Exact(Left("event__event_type", len(pattern) - 1), pattern[:-1])
             )  # the second filter, because LIKE ignores case on SQLite
         return self.filter(event__event_type=pattern)
+
+    def with_key(self, key: str, value: str) -> Self:
+        """Deliveries of the events that can be searched for by this value of a search key."""
+        return self.filter(event__in=SearchKey.events_with(key, value))
 
     def because(self, *faults: Fault | str) -> Self:
         return self.filter(reason__in=faults)

@@ -85,3 +85,8 @@ class SearchKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key}:{self.value}"
+
+    @classmethod
+    def events_with(cls, key: str, value: str) -> models.QuerySet[SearchKey, uuid.UUID]:
+        """The ids of the events that have it, for `event__in`."""
+        return cls.objects.filter(key=key, value=value).values_list("event", flat=True)
