@@ -430,12 +430,12 @@ def test_discard_hides_the_dead_and_restore_brings_them_back(target):
 def test_pausing_holds_and_switching_on_releases(target):
     publish_one()
 
-    assert len(endpoints.pause(target.pk, using="default", reason="maintenance")) == 1
+    assert len(endpoints.pause(target.pk, using="default", reason="maintenance").moved) == 1
     target.refresh_from_db()
     assert (target.state, target.state_reason) == ("paused", "maintenance")
     assert Delivery.objects.get().state == "held"
 
-    assert len(endpoints.switch_on(target.pk, using="default")) == 1
+    assert len(endpoints.switch_on(target.pk, using="default").moved) == 1
     assert len(claim_all()) == 1
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import router
 from django.db.models import Case, Count, F, Max, Value, When
 
-from webhook_delivery import doorbell
+from webhook_delivery import doorbell, missing
 from webhook_delivery.clock import Now
-from webhook_delivery.counting import Number
+from webhook_delivery.counting import Number, count_each
 from webhook_delivery.guarding import Fate, fate
 from webhook_delivery.locking import insist
-from webhook_delivery.models import ConsoleAction, Delivery, RedeliveryBatch, Transition
-from webhook_delivery.selecting import count, off, selected
+from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, RedeliveryBatch, Transition
+from webhook_delivery.selecting import COUNTED, count, off, on, selected
 
 State = RedeliveryBatch.State
 
@@ -26,6 +28,7 @@ class Preview:
     """What a redelivery would do if it began now."""
 
     chosen: Number
+    sent: Number
     left: Number
     """Those whose endpoints are not on."""
 
@@ -41,8 +44,10 @@ class Progress:
 
 def preview(selection: Mapping[str, Any], *, using: str | None = None) -> Preview:
     """Say how many deliveries a selection holds (see `selecting.selection_of`)."""
-    rows = selected(selection, using=_home(using))
-    return Preview(count(rows), count(off(rows)))
+    using = _home(using)
+    rows = selected(selection, using=using)
+    kinds = {"chosen": rows, "sent": on(rows), "left": off(rows)}
+    return Preview(**count_each(kinds, cap=COUNTED, using=using))
 
 
 def start(
@@ -54,6 +59,7 @@ def start(
     canary: int = 0,
     stop_above: int | None = None,
     once: bool = True,
+    token: UUID | None = None,
     using: str | None = None,
 ) -> RedeliveryBatch:
     """
@@ -62,6 +68,7 @@ def start(
     by: the user who asks (or a name); reason: why. Both are kept.
     rate: how many a second, at most. canary: so many first, and no more if all of them fail.
     stop_above: percent of the last hundred that may fail. once: one attempt each, without retries.
+    token: of the question that this answers. Raises IntegrityError if it has been answered.
     """
     using = _home(using)
 
@@ -80,6 +87,61 @@ def start(
             canary=canary,
             stop_above=stop_above,
             once=once,
+            token=token,
+            due_at=Now(),
+            by_id=action.by_id,
+            by_name=action.by_name,
+            reason=action.reason,
+        )
+        doorbell.ring_on_commit(using=using)
+        return batch
+
+    return insist(begin, using=using)
+
+
+def start_missed(
+    endpoint: int,
+    since: datetime,
+    *,
+    by: Any = None,
+    reason: str = "",
+    rate: float | None = None,
+    tenants: Sequence[str] | None = None,
+    token: UUID | None = None,
+    using: str | None = None,
+) -> RedeliveryBatch:
+    """
+    Begin to make the deliveries that an endpoint was never owed: it was off, or not subscribed.
+
+    They are of events since then, of its tenant, that it is subscribed to now; the oldest first.
+    Its pauses hold them like others; while it is off, this waits.
+
+    by: the user who asks (or a name); reason: why. Both are kept. rate: how many a second, at most.
+    tenants: those of which that user sees something; None: all.
+    token: of the question that this answers. Raises IntegrityError if it has been answered, and
+    Endpoint.DoesNotExist.
+    """
+    using = _home(using)
+    to = Endpoint.objects.using(using).get(pk=endpoint)
+    selection = {"endpoint": to.pk, "since": since.isoformat()}
+    selection |= {} if tenants is None else {"tenants": list(tenants)}
+    first = missing.first_at(since)
+    newest = missing.newest(using=using) or first
+    number = missing.count(missing.missed(to, since, using=using)).of
+
+    def begin() -> RedeliveryBatch:
+        who = {"by": by, "reason": reason, "about": f"{to.pk} ({to.name})"}
+        action = ConsoleAction.record("recover_missed", [], using=using, count=number, **who)
+        batch = RedeliveryBatch.objects.using(using).create(
+            kind=RedeliveryBatch.Kind.MISSED,
+            selection=selection,
+            cutoff=0,
+            event_cursor=first,
+            event_cutoff=newest,
+            expected=number,
+            rate_per_second=rate,
+            once=False,
+            token=token,
             due_at=Now(),
             by_id=action.by_id,
             by_name=action.by_name,

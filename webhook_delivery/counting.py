@@ -24,8 +24,9 @@ def count_each(rows: Mapping[str, QuerySet[Any]], *, cap: int, using: str) -> di
     parts: list[str] = []
     values: list[Any] = []
     for number, each in enumerate(rows.values()):
-        counted = each.order_by().values("pk")[: cap + 1]
-        sql, given = counted.query.get_compiler(using).as_sql()
+        unordered = each if each.query.is_sliced else each.order_by()
+        counted = unordered.values("pk")[: cap + 1]
+        sql, given = counted.query.get_compiler(using, elide_empty=False).as_sql()
         parts.append(f"(SELECT COUNT(*) FROM ({sql}) counted_{number})")  # noqa: S608 - Django's
         values += given
     with connections[using].cursor() as cursor:

@@ -2,41 +2,90 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
 from webhook_delivery import doorbell, lifecycle
 from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
+from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint
 
 AT_ONCE = 5_000
 """How many strays one sweep moves at most: who sweeps may have requests in flight."""
 
+State = Endpoint.State
 
-def switch_on(endpoint: int, *, using: str) -> list[int]:
-    """Switch on, and release what was held; returns the ids of the deliveries released."""
-    _set(endpoint, Endpoint.State.ON, "", using)
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """What came of switching an endpoint."""
+
+    changed: bool
+    """False: it was so already."""
+    moved: list[int] = field(default_factory=list)
+    """The numbers of the deliveries that were held, or released."""
+
+
+def switch_on(endpoint: int, *, using: str, by: Any = None, reason: str = "") -> Switched:
+    """
+    Switch on, and release what was held; the breaker and the rate hold as before.
+
+    by: the user who asks (or a name), who is then kept with the reason; None: nobody does.
+    """
+    changed = _set(endpoint, State.ON, using, by=by, reason=reason)
     released = lifecycle.release(_owed(endpoint, using))
     doorbell.ring_on_commit(using=using)
-    return released
+    return Switched(changed, released)
 
 
-def pause(endpoint: int, *, using: str, reason: str = "") -> list[int]:
-    """Pause: what is pending, and what happens meanwhile, is held until it is switched on."""
-    return _stop(endpoint, Endpoint.State.PAUSED, reason, using)
+def pause(
+    endpoint: int,
+    *,
+    using: str,
+    reason: str = "",
+    by: Any = None,
+    until: datetime | None = None,
+) -> Switched:
+    """
+    Pause: what is pending, and what happens meanwhile, is held until it is switched on.
+
+    until: when a sweep does that by itself (database time); None: a person has to.
+    by: the user who asks (or a name), who is then kept with the reason; None: nobody does.
+    """
+    changed = _set(endpoint, State.PAUSED, using, by=by, reason=reason, until=until)
+    return Switched(changed, hold_owed(endpoint, using=using))
 
 
-def switch_off(endpoint: int, *, using: str, reason: str = "") -> list[int]:
-    """Switch off: what is pending is held; what happens meanwhile is not delivered to it."""
-    return _stop(endpoint, Endpoint.State.OFF, reason, using)
+def switch_off(endpoint: int, *, using: str, reason: str = "", by: Any = None) -> Switched:
+    """
+    Switch off: what is pending is held; what happens meanwhile is not delivered to it.
+
+    by: the user who asks (or a name), who is then kept with the reason; None: nobody does.
+    """
+    changed = _set(endpoint, State.OFF, using, by=by, reason=reason)
+    return Switched(changed, hold_owed(endpoint, using=using))
 
 
 def mark_off(endpoint: int, *, using: str, reason: str) -> None:
     """Switch off, and leave what it is owed to `hold_owed`, which may take longer."""
-    _set(endpoint, Endpoint.State.OFF, reason, using)
+    _set(endpoint, State.OFF, using, reason=reason)
 
 
 def hold_owed(endpoint: int, *, using: str, most: int | None = None) -> list[int]:
     """Hold what is pending for an endpoint that is not on, about so many; sweeps do the rest."""
     return lifecycle.hold(_owed(endpoint, using), most=most)
+
+
+def resume_due(*, using: str) -> int:
+    """
+    Switch on what was paused until now; `settle_strays` releases what was held.
+
+    Returns how many endpoints that were.
+    """
+    paused = Endpoint.objects.using(using).filter(state=State.PAUSED, resume_at__lte=Now())
+    on = {"state": State.ON, "state_reason": "", "resume_at": None, "updated_at": Now()}
+    return insist(lambda: paused.update(**on), using=using) if paused.exists() else 0
 
 
 def settle_strays(*, using: str) -> None:
@@ -47,16 +96,34 @@ def settle_strays(*, using: str) -> None:
     lifecycle.release(deliveries.held().filter(endpoint__in=on), most=AT_ONCE)
 
 
-def _stop(endpoint: int, state: Endpoint.State, reason: str, using: str) -> list[int]:
-    """The endpoint first, in a statement of its own: publishing must not wait for the rest."""
-    _set(endpoint, state, reason, using)
-    return hold_owed(endpoint, using=using)
+def _set(
+    endpoint: int,
+    state: Endpoint.State,
+    using: str,
+    *,
+    reason: str = "",
+    until: datetime | None = None,
+    by: Any = None,
+) -> bool:
+    """The endpoint, in a statement of its own: publishing must not wait for what it is owed."""
+    others = Endpoint.objects.using(using).filter(pk=endpoint).exclude(state=state)
+    why = "" if state == State.ON else reason[:200]
+    changes = {"state_reason": why, "resume_at": until, "updated_at": Now()}
+
+    def change() -> bool:
+        changed = others.update(state=state, **changes)
+        if changed and by is not None:
+            _record(state, endpoint, by, reason, using)
+        return bool(changed)
+
+    return insist(change, using=using)
 
 
-def _set(endpoint: int, state: Endpoint.State, reason: str, using: str) -> None:
-    rows = Endpoint.objects.using(using).filter(pk=endpoint)
-    changes = {"state": state, "state_reason": reason[:200], "updated_at": Now()}
-    insist(lambda: rows.update(**changes), using=using)
+def _record(state: Endpoint.State, endpoint: int, by: Any, reason: str, using: str) -> None:
+    verb = {State.ON: "switch_on", State.PAUSED: "pause", State.OFF: "switch_off"}[state]
+    named = Endpoint.objects.using(using).values_list("name", flat=True).get(pk=endpoint)
+    about = f"{endpoint} ({named})"
+    ConsoleAction.record(verb, [], by=by, reason=reason, about=about, using=using)
 
 
 def _owed(endpoint: int, using: str) -> DeliveryQuerySet:

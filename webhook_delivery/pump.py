@@ -10,11 +10,11 @@ from functools import partial
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils.translation import gettext as _
 
-from webhook_delivery import guarding, lifecycle
+from webhook_delivery import guarding, lifecycle, missing
 from webhook_delivery.clock import Now
 from webhook_delivery.guarding import Fate, Guard, Next, Step
 from webhook_delivery.locking import can_skip, insist
-from webhook_delivery.models import Delivery, RedeliveryBatch, Transition
+from webhook_delivery.models import Delivery, Endpoint, RedeliveryBatch, Transition
 from webhook_delivery.selecting import selected
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ AGAIN_SECONDS = 60
 """How long one waits that could not be fed."""
 
 State = RedeliveryBatch.State
+Kind = RedeliveryBatch.Kind
 
 
 class Feeder:
@@ -115,6 +116,9 @@ def _allowed(batch: RedeliveryBatch, now: datetime, using: str) -> int:
 
 def _waiting(batch: RedeliveryBatch, using: str) -> int:
     """How many of the last that were sent are due, and not answered yet."""
+    if batch.kind == Kind.MISSED:
+        rows = Delivery.objects.using(using).filter(endpoint=batch.selection["endpoint"])
+        return (rows.sending() | rows.fallen_due()).values("pk")[:CHUNK].count()
     sent = Transition.objects.using(using).filter(batch=batch).order_by("-pk")
     last = list(sent.values_list("delivery", flat=True)[: 2 * CHUNK])
     rows = Delivery.objects.using(using).filter(pk__in=last)
@@ -135,6 +139,8 @@ def _next_time(batch: RedeliveryBatch, now: datetime, fed: int) -> datetime:
 def _go_on(batch: RedeliveryBatch, now: datetime, most: int, using: str) -> int:
     if most <= 0:
         return _put_off(batch, now, STEP_SECONDS)
+    if batch.kind == Kind.MISSED:
+        return _make_missed(batch, now, most, using)
     rest = selected(batch.selection, using=using).filter(pk__gt=batch.cursor, pk__lte=batch.cutoff)
     ids = list(rest.order_by("pk").values_list("pk", flat=True)[:most])
     moved = lifecycle.redeliver(
@@ -148,6 +154,25 @@ def _go_on(batch: RedeliveryBatch, now: datetime, most: int, using: str) -> int:
     batch.due_at = _next_time(batch, now, len(ids))
     batch.save(update_fields=["cursor", "sent", "left", "state", "ended_at", "due_at"])
     return len(moved)
+
+
+def _make_missed(batch: RedeliveryBatch, now: datetime, most: int, using: str) -> int:
+    """Make some of what was never made; while its endpoint is off, nothing may be owed to it."""
+    endpoint = Endpoint.objects.using(using).filter(pk=batch.selection["endpoint"]).first()
+    if endpoint and endpoint.state == Endpoint.State.OFF:
+        return _put_off(batch, now, AGAIN_SECONDS)
+    due = 0
+    if endpoint and batch.event_cursor and batch.event_cutoff:
+        walk = batch.event_cursor, batch.event_cutoff
+        count, due, batch.event_cursor = missing.make(
+            endpoint, *walk, most=most, now=now, using=using
+        )
+        batch.sent += count
+        batch.due_at = _next_time(batch, now, count)
+    if not endpoint or batch.event_cursor == batch.event_cutoff:
+        batch.state, batch.ended_at = State.DONE, now
+    batch.save(update_fields=["event_cursor", "sent", "state", "ended_at", "due_at"])
+    return due
 
 
 def _put_off(batch: RedeliveryBatch, now: datetime, seconds: float) -> int:

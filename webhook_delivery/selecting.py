@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+from django.db.models import F
 
 from webhook_delivery.counting import Number
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
+from webhook_delivery.models import (
+    Delivery,
+    DeliveryQuerySet,
+    Endpoint,
+    RedeliveryBatch,
+    SearchKey,
+    Transition,
+)
+from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
+from webhook_delivery.searching import key_and_value
 
 COUNTED = 100_000
 """How many are counted exactly; more are “100,000 or more”."""
+REDELIVERABLE = (Delivery.State.DEAD, Delivery.State.DELIVERED)
 
 
 class InvalidSelection(ValueError):
@@ -20,47 +33,125 @@ class InvalidSelection(ValueError):
 
 def selection_of(
     *,
-    state: str = "dead",
+    state: str | Iterable[str] = "dead",
     endpoint: int | None = None,
+    endpoints: Iterable[int] | None = None,
     reason: str = "",
     status: int | None = None,
     event_type: str = "",
+    event: UUID | None = None,
     tenant: str = "",
+    tenants: Iterable[str] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    died_since: datetime | None = None,
+    died_until: datetime | None = None,
+    q: str = "",
+    batch: tuple[int, str] | None = None,
     ids: Iterable[int] | None = None,
 ) -> dict[str, Any]:
     """
     Write filters down as `RedeliveryBatch.selection` keeps them. What is not given does not count.
 
-    state: dead or delivered. endpoint: its number. reason: a fault. status: of the last answer.
-    event_type: exactly, or `order.*`. since, until: when they were created. ids: only these.
-    Raises InvalidSelection.
+    state: dead or delivered, or both. endpoint, endpoints: their numbers. reason: a fault.
+    status: of the last answer, 0 if none came. event_type: exactly, or `order.*`.
+    tenant: of the event; tenants: of the endpoints.
+    since, until: when they were created; died_since, died_until: when they ended.
+    q: what the console's search takes. batch: the redelivery that sent them, and which of those.
+    ids: only these. Raises InvalidSelection.
     """
-    if state not in (Delivery.State.DEAD, Delivery.State.DELIVERED):
-        raise InvalidSelection(f"Only what is dead or delivered can be redelivered, not {state!r}.")
     if reason and reason not in set(Fault):
         raise InvalidSelection(f"{reason!r} is no reason; it is one of {', '.join(Fault)}.")
     given: dict[str, Any] = {
-        "state": str(state),
+        "state": _redeliverable(state),
         "endpoint": endpoint,
+        "endpoints": _sorted(endpoints),
         "reason": str(reason),
         "status": status,
         "event_type": event_type,
+        "event": event and event.hex,
         "tenant": tenant,
+        "tenants": _sorted(tenants),
         "since": since and since.isoformat(),
         "until": until and until.isoformat(),
-        "ids": None if ids is None else sorted(set(ids)),
+        "died_since": died_since and died_since.isoformat(),
+        "died_until": died_until and died_until.isoformat(),
+        "q": q,
+        "batch": batch and list(batch),
+        "ids": _sorted(ids),
     }
     return {name: value for name, value in given.items() if value not in (None, "")}
 
 
+def _redeliverable(state: str | Iterable[str]) -> str | list[str]:
+    states = [state] if isinstance(state, str) else sorted(set(state))
+    wrong = [each for each in states if each not in REDELIVERABLE]
+    if wrong or not states:
+        said = wrong[0] if wrong else ""
+        raise InvalidSelection(f"Only what is dead or delivered can be redelivered, not {said!r}.")
+    return str(states[0]) if len(states) == 1 else [str(each) for each in states]
+
+
+def _sorted(values: Iterable[Any] | None) -> list[Any] | None:
+    return None if values is None else sorted(set(values))
+
+
 def selected(selection: Mapping[str, Any], *, using: str) -> DeliveryQuerySet:
     """Read it again; in no particular order."""
-    rows = Delivery.objects.using(using).filter(state=selection["state"])
+    rows = Delivery.objects.using(using)
     for name, value in selection.items():
         rows = _NARROWING[name](rows, value)
     return rows
+
+
+def found(rows: DeliveryQuerySet, term: str) -> DeliveryQuerySet:
+    """
+    Narrow rows to what a term names, by one look-up in an index.
+
+    term: a webhook-id, a delivery's number, an event type, or `key:value` of a search key.
+    """
+    term = term.strip()
+    if "\0" in term:  # PostgreSQL takes none in a text
+        return rows.none()
+    if event_of(term) or term.isdecimal():
+        return rows.named(term)
+    if pair := key_and_value(term):
+        keys = SearchKey.objects.using(rows.db).filter(key=pair[0], value=pair[1])
+        return rows.filter(event__in=keys.values("event"))
+    return rows.filter(event__event_type=term)
+
+
+def of_batch(rows: DeliveryQuerySet, batch: int, which: str = "") -> DeliveryQuerySet:
+    """
+    Narrow rows to those of a redelivery of many.
+
+    which: all that it sent, if empty; `delivered`, `failed` or `waiting` of those; what it had to
+    leave (`left`); or what it has not reached (`ahead`).
+    """
+    if which in ("left", "ahead"):
+        return _unsent(rows, batch, which)
+    sent = Transition.objects.using(rows.db).filter(batch=batch)
+    tried = sent.filter(delivery__attempts_made__gt=F("after")).values("delivery")
+    rows = rows.filter(pk__in=sent.values("delivery"))
+    ended = rows.exclude(state__in=[Delivery.State.DELIVERED, Delivery.State.SENDING])
+    fates = {
+        "": rows,
+        "delivered": rows.filter(state=Delivery.State.DELIVERED),
+        "failed": ended.filter(pk__in=tried),
+        "waiting": rows.sending() | ended.exclude(pk__in=tried),
+    }
+    return fates.get(which, rows.none())
+
+
+def _unsent(rows: DeliveryQuerySet, batch: int, which: str) -> DeliveryQuerySet:
+    chosen = RedeliveryBatch.objects.using(rows.db).filter(pk=batch).first()
+    if chosen is None or chosen.kind != RedeliveryBatch.Kind.AGAIN:
+        return rows.none()
+    meant = selected(chosen.selection, using=rows.db)
+    sent = Transition.objects.using(rows.db).filter(batch=batch).values("delivery")
+    ahead = meant.filter(pk__gt=chosen.cursor, pk__lte=chosen.cutoff)
+    left = meant.filter(pk__lte=chosen.cursor).exclude(pk__in=sent)
+    return rows.filter(pk__in=(ahead if which == "ahead" else left).values("pk"))
 
 
 def count(rows: DeliveryQuerySet) -> Number:
@@ -69,19 +160,37 @@ def count(rows: DeliveryQuerySet) -> Number:
     return Number(min(number, COUNTED), number > COUNTED)
 
 
+def on(rows: DeliveryQuerySet) -> DeliveryQuerySet:
+    """Those whose endpoints are on."""
+    return rows.filter(endpoint__in=Endpoint.objects.using(rows.db).on().values("pk"))
+
+
 def off(rows: DeliveryQuerySet) -> DeliveryQuerySet:
     """Those whose endpoints are not on: they would be left."""
     return rows.exclude(endpoint__in=Endpoint.objects.using(rows.db).on().values("pk"))
 
 
-_NARROWING = {
-    "state": lambda rows, value: rows,
+def _in_state(rows: DeliveryQuerySet, state: str | list[str]) -> DeliveryQuerySet:
+    return rows.filter(state=state) if isinstance(state, str) else rows.filter(state__in=state)
+
+
+_moment = datetime.fromisoformat
+
+_NARROWING: dict[str, Callable[[DeliveryQuerySet, Any], DeliveryQuerySet]] = {
+    "state": _in_state,
     "endpoint": lambda rows, value: rows.filter(endpoint=value),
+    "endpoints": lambda rows, value: rows.filter(endpoint__in=value),
     "reason": lambda rows, value: rows.because(value),
-    "status": lambda rows, value: rows.filter(last_status=value),
+    "status": lambda rows, value: rows.filter(last_status=value or None),
     "event_type": lambda rows, value: rows.of_type(value),
+    "event": lambda rows, value: rows.filter(event=UUID(value)),
     "tenant": lambda rows, value: rows.filter(event__tenant=value),
-    "since": lambda rows, value: rows.filter(created_at__gte=datetime.fromisoformat(value)),
-    "until": lambda rows, value: rows.filter(created_at__lt=datetime.fromisoformat(value)),
+    "tenants": lambda rows, value: rows.filter(endpoint__tenant__in=value),
+    "since": lambda rows, value: rows.filter(created_at__gte=_moment(value)),
+    "until": lambda rows, value: rows.filter(created_at__lt=_moment(value)),
+    "died_since": lambda rows, value: rows.filter(ended_at__gte=_moment(value)),
+    "died_until": lambda rows, value: rows.filter(ended_at__lte=_moment(value)),
+    "q": found,
+    "batch": lambda rows, value: of_batch(rows, *value),
     "ids": lambda rows, value: rows.filter(pk__in=value),
 }

@@ -44,7 +44,9 @@ class RedeliveryBatch(models.Model):
 
     UNFINISHED = (State.RUNNING, State.PAUSED, State.GUARDED)
 
-    kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.AGAIN)
+    kind = models.CharField(
+        _("kind"), max_length=10, choices=Kind, default=Kind.AGAIN, db_default=Kind.AGAIN
+    )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.RUNNING)
     state_reason = models.CharField(_("why"), max_length=200, blank=True)
     selection = models.JSONField(_("selection"))
@@ -69,6 +71,8 @@ class RedeliveryBatch(models.Model):
     """If more of the last hundred fail, it pauses itself."""
     once = models.BooleanField(_("one attempt each"), default=True)
     """Whether what fails is a dead letter again at once, instead of being retried."""
+    token = models.UUIDField(null=True, unique=True, editable=False)
+    """Of the question that it answers: to answer it twice begins one."""
     due_at = models.DateTimeField(_("due"), default=timezone.now)
     """When it is to be fed next."""
     watched_from = models.BigIntegerField(default=0)

@@ -20,6 +20,8 @@ class Bytes(models.BinaryField):  # type: ignore[type-arg] # generic in the stub
         """Deny the placeholder that BinaryField has for MySQL's sake: it would forbid arrays."""
         raise AttributeError
 
+    get_placeholder_sql = get_placeholder  # its name since Django 6.1
+
     def deconstruct(self) -> Any:
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.BinaryField", args, kwargs

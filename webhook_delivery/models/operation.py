@@ -40,7 +40,7 @@ class ConsoleAction(models.Model):
     verb = models.CharField(_("action"), max_length=20)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     by_name = models.CharField(_("by"), max_length=200, blank=True)
-    about = models.CharField(_("about"), max_length=300, blank=True)
+    about = models.CharField(_("about"), max_length=300, blank=True, db_default="")
     """What it was done to, in words that outlive it."""
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     count = models.PositiveIntegerField(_("deliveries"))
