@@ -50,6 +50,11 @@ def restore(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -
     return _act("restore", lifecycle.restore, deliveries, by, reason)
 
 
+def retry_now(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -> Done:
+    """Bring the next automatic attempt forward of what waits for it; it spends no attempt more."""
+    return _act("retry_now", lifecycle.retry_now, deliveries, by, reason)
+
+
 def obstacle(delivery: Delivery) -> str:
     """Say why a delivery could not be redelivered now; empty if it could."""
     if delivery.state not in lifecycle.REDELIVERABLE:
@@ -111,6 +116,27 @@ def message_of_restoring(done: Done) -> str:
         done.left,
     )
     return _message(done, changed, left, _("Nothing was restored: only what is discarded can be."))
+
+
+def message_of_retrying(done: Done) -> str:
+    """Say what bringing attempts forward did, in words for the operator."""
+    changed = ngettext(
+        "The next attempt of %(count)s delivery is due now.",
+        "The next attempts of %(count)s deliveries are due now.",
+        done.count,
+    )
+    left = ngettext(
+        "%(left)s was left: only what waits for a later attempt can be brought forward, "
+        "to an endpoint that is on.",
+        "%(left)s were left: only what waits for a later attempt can be brought forward, "
+        "to an endpoint that is on.",
+        done.left,
+    )
+    nothing = _(
+        "Nothing was brought forward: only what waits for a later attempt can be, "
+        "and only to an endpoint that is on."
+    )
+    return _message(done, changed, left, nothing)
 
 
 def _message(done: Done, changed: str, left: str, nothing: str) -> str:

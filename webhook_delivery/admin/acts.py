@@ -12,6 +12,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import router, transaction
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -31,6 +32,7 @@ class Act:
 
 REDELIVER = Act(redelivery.redeliver, redelivery.message_of_redelivery)
 DISCARD = Act(redelivery.discard, redelivery.message_of_discarding)
+RETRY_NOW = Act(redelivery.retry_now, redelivery.message_of_retrying)
 RESTORE = Act(redelivery.restore, redelivery.message_of_restoring)
 
 
@@ -60,6 +62,20 @@ def perform(act: Act, request: HttpRequest, deliveries: DeliveryQuerySet) -> Non
 def reason_given(request: HttpRequest) -> str:
     """The reason that a list's action came with; Django has validated it."""
     return request.POST.get("reason", "").strip()
+
+
+def note(
+    request: HttpRequest, row: Model, message: str, reason: str = "", *, flag: int = CHANGE
+) -> None:
+    """Write one line of admin history about a row."""
+    LogEntry.objects.create(
+        user_id=cast(int, request.user.pk),
+        content_type=ContentType.objects.get_for_model(type(row)),
+        object_id=str(row.pk),
+        object_repr=str(row)[:200],
+        action_flag=flag,
+        change_message=_with_reason(message, reason),
+    )
 
 
 def _done(act: Act, request: HttpRequest, deliveries: DeliveryQuerySet, reason: str) -> Done:

@@ -5,35 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
-from django.utils.decorators import method_decorator
+from django.contrib.admin.views.main import ChangeList
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
 
-from webhook_delivery.admin import acts, hints, page, times
-from webhook_delivery.admin.base import ReadOnlyAdmin
+from webhook_delivery.admin import attempts, hints, times, words
+from webhook_delivery.admin.buttons import DeliveryPage
 from webhook_delivery.admin.filters import (
     DeadFilter,
+    DiedFilter,
     EndpointFilter,
     EventTypeFilter,
     ReasonFilter,
     WhenFilter,
+    asks_for_type,
 )
-from webhook_delivery.models import DeadLetter, Delivery, DeliveryQuerySet, Endpoint
-from webhook_delivery.models.event import event_of
+from webhook_delivery.admin.hiding import Hiding
+from webhook_delivery.admin.lists import Offering, Tool
+from webhook_delivery.admin.narrowing import BatchFilter, DueFilter, StatesFilter, StatusFilter
+from webhook_delivery.models import DeadLetter, Delivery, Endpoint
+from webhook_delivery.selecting import REDELIVERABLE, found
 
 
-class DeliveryList(ReadOnlyAdmin):
+class DeliveryList(Offering):
     """What both lists of deliveries share; the rights are those of `Delivery`."""
 
     tenant_field = "endpoint__tenant"
     search_fields = ["pk"]  # shows the field; `get_search_results` decides what it finds
-    search_help_text = _("Exactly: a webhook-id (evt_…), a delivery's number, or an event type.")
+    search_help_text = _(
+        "Exactly: a webhook-id (evt_…), a delivery's number, an event type, or key:value."
+    )
     list_display_links = ["id", "event_type"]
-    action_form = acts.ReasonedActionForm
 
     def get_queryset(self, request: HttpRequest) -> Any:
         deliveries = super().get_queryset(request)
@@ -44,32 +50,10 @@ class DeliveryList(ReadOnlyAdmin):
     ) -> tuple[Any, bool]:
         """One look-up by an index; free text would read the whole table."""
         term = search_term.strip()
-        if not term:
-            return queryset, False
-        if event_of(term) or term.isdecimal():
-            return queryset.named(term), False
-        return queryset.filter(event__event_type=term), False
+        return (found(queryset, term) if term else queryset), False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("webhook_delivery.view_delivery")
-
-    def has_redeliver_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("webhook_delivery.redeliver_delivery")
-
-    def has_discard_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("webhook_delivery.discard_delivery")
-
-    @admin.action(permissions=["redeliver"], description=_("Redeliver selected"))
-    def redeliver_selected(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
-        acts.perform(acts.REDELIVER, request, queryset)
-
-    @admin.action(permissions=["discard"], description=_("Discard selected"))
-    def discard_selected(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
-        acts.perform(acts.DISCARD, request, queryset)
-
-    @admin.action(permissions=["discard"], description=_("Restore selected"))
-    def restore_selected(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
-        acts.perform(acts.RESTORE, request, queryset)
 
     @admin.display(description=_("event type"))
     def event_type(self, delivery: Delivery) -> str:
@@ -100,7 +84,7 @@ class DeliveryList(ReadOnlyAdmin):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(DeliveryList):
+class DeliveryAdmin(DeliveryPage, DeliveryList):
     list_display = [
         "id",
         "event_type",
@@ -111,63 +95,82 @@ class DeliveryAdmin(DeliveryList):
         "due",
         "created",
     ]
-    list_filter = ["state", EndpointFilter, EventTypeFilter, ReasonFilter, WhenFilter]
-    actions = ["redeliver_selected"]
-    fieldsets = [(None, {"fields": []})]  # the page has its own template
+    list_filter = [
+        StatesFilter,
+        EndpointFilter,
+        EventTypeFilter,
+        ReasonFilter,
+        WhenFilter,
+        DueFilter,
+        StatusFilter,
+        BatchFilter,
+    ]
+    actions = ["redeliver_selected", "retry_selected_now", "export_selected"]
+    usual_state = ",".join(REDELIVERABLE)
+    none_at_all = _("No deliveries. What is published for an endpoint will appear here.")
+    none_match = _("No deliveries match these filters.")
 
-    def own_urls(self) -> list[URLPattern]:
-        redeliver = path(
-            "<path:object_id>/redeliver/",
-            self.admin_site.admin_view(self.redeliver_view),
-            name="webhook_delivery_delivery_redeliver",
-        )
-        return [redeliver]
-
-    @method_decorator(require_POST)
-    def redeliver_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Redeliver the one delivery that the button was on."""
-        self.require(request, "redeliver_delivery")
-        delivery = self.the(request, object_id)
-        acts.perform(acts.REDELIVER, request, self.get_queryset(request).filter(pk=delivery.pk))
-        return HttpResponseRedirect(self._page_of(request, delivery))
-
-    def render_change_form(
-        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        delivery = context["original"]
-        context |= page.context_of(delivery)
-        context |= {
-            "may_redeliver": self.has_redeliver_permission(request),
-            "reason_form": acts.ReasonForm(auto_id="webhook_%s"),
-            "event_link": self.link_to(request, delivery.event),
-            "endpoint_link": self.link_to(request, delivery.endpoint),
-            "before_link": context["before"] and self.link_to(request, context["before"]),
-        }
-        return super().render_change_form(request, context, *args, **kwargs)
-
-    def _page_of(self, request: HttpRequest, delivery: Delivery) -> str:
-        kept: dict[str, Any] = {
-            "preserved_filters": self.get_preserved_filters(request),
-            "opts": self.opts,
-        }
-        return add_preserved_filters(kept, self.page_of(delivery))
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Of one type in the order of the events, as its index has them: however few there are."""
+        latest = ["-event__created_at", "-pk"]
+        return latest if asks_for_type(request) else super().get_ordering(request)
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(DeliveryList):
+class DeadLetterAdmin(Hiding, DeliveryList):
     """A list of its own; the page is the delivery's."""
 
-    list_display = [
-        "id",
-        "event_type",
-        "receiver",
-        "why",
-        "attempts_made",
-        "ended",
-        "created",
+    ordering = ["-ended_at", "-pk"]
+    sortable_by = []
+    list_filter = [
+        DeadFilter,
+        EndpointFilter,
+        EventTypeFilter,
+        ReasonFilter,
+        DiedFilter,
+        WhenFilter,
+        StatusFilter,
+        BatchFilter,
     ]
-    list_filter = [DeadFilter, EndpointFilter, EventTypeFilter, ReasonFilter, WhenFilter]
-    actions = ["redeliver_selected", "discard_selected", "restore_selected"]
+    actions = ["redeliver_selected", "discard_selected", "restore_selected", "export_selected"]
+    usual_state = Delivery.State.DEAD.value
+    none_at_all = _("No dead letters. Deliveries that use up all their attempts will appear here.")
+    none_match = _("No dead letters match these filters.")
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = ["id", "died", "receiver", "event_type", "why", "attempts", "tried_for"]
+        may_redeliver = self.has_redeliver_permission(request) and self.confirm_url(QueryDict())
+        return [*shown, "again"] if may_redeliver else shown
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return attempts.RedeliveredList
+
+    def tools(self, request: HttpRequest) -> list[Tool]:
+        groups = self.group_tools(request)
+        return [*self.redeliver_tools(request), *groups, *super().tools(request)]
+
+    @admin.display(description=_("died"))
+    def died(self, delivery: Delivery) -> str:
+        return times.element(delivery.ended_at)
+
+    @admin.display(description=_("attempts"))
+    def attempts(self, delivery: Delivery) -> str:
+        return attempts.made(delivery)
+
+    @admin.display(description=_("tried for"))
+    def tried_for(self, delivery: Delivery) -> str:
+        """From when it was owed until it died."""
+        if delivery.ended_at is None:
+            return ""
+        return words.span((delivery.ended_at - delivery.created_at).total_seconds())
+
+    @admin.display(description=_("redeliver"))
+    def again(self, delivery: Delivery) -> str:
+        if delivery.state not in REDELIVERABLE:
+            return ""
+        query = QueryDict(mutable=True)
+        query["ids"] = str(delivery.pk)
+        return format_html('<a href="{}">{}</a>', self.confirm_url(query), gettext("Redeliver…"))
 
     def change_view(
         self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR, ChangeList
@@ -16,8 +16,31 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.admin.hints import LABELS
 from webhook_delivery.models import Delivery
+from webhook_delivery.validation import EVENT_TYPE
 
 Choices = list[tuple[str, Any]]
+
+
+SPANS: dict[str, tuple[Promise, timedelta]] = {
+    "1h": (_("Last hour"), timedelta(hours=1)),
+    "24h": (_("Last 24 hours"), timedelta(hours=24)),
+    "7d": (_("Last 7 days"), timedelta(days=7)),
+    "30d": (_("Last 30 days"), timedelta(days=30)),
+}
+UNDELIVERED = [state for state in Delivery.State if state != Delivery.State.DELIVERED]
+"""Where failures are looked for: what was delivered is most of the table, and has no reason."""
+
+
+def number_in(text: str) -> int | None:
+    """The number of a row that a text is; None if it is none."""
+    fits = text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if fits else None
+
+
+def asks_for_type(request: HttpRequest) -> bool:
+    """Whether one event type is asked for: those are soonest found in the order of their events."""
+    asked = request.GET.get("event_type") or request.GET.get("q") or ""
+    return EVENT_TYPE.fullmatch(asked.strip()) is not None
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -29,27 +52,41 @@ class ReasonFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
-        if value is None:
+        if not value:
             return queryset
-        return queryset.because(value) if value in LABELS else queryset.none()
+        if value not in LABELS:
+            return queryset.none()
+        return queryset.because(value).filter(state__in=UNDELIVERED)
 
 
-class WhenFilter(admin.SimpleListFilter):
-    title = _("creation")
-    parameter_name = "when"
-    spans: ClassVar[dict[str, tuple[Promise, timedelta]]] = {
-        "1h": (_("Last hour"), timedelta(hours=1)),
-        "24h": (_("Last 24 hours"), timedelta(hours=24)),
-        "7d": (_("Last 7 days"), timedelta(days=7)),
-        "30d": (_("Last 30 days"), timedelta(days=30)),
-    }
+class SpanFilter(admin.SimpleListFilter):
+    """One of a few spans of time that end now."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        return [(value, label) for value, (label, _span) in self.spans.items()]
+        return [(value, label) for value, (label, _span) in SPANS.items()]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        _label, span = self.spans.get(self.value() or "", (None, None))
-        return queryset if span is None else queryset.since(timezone.now() - span)
+        _label, span = SPANS.get(self.value() or "", (None, None))
+        return queryset if span is None else self.since(queryset, timezone.now() - span)
+
+    def since(self, queryset: Any, moment: datetime) -> Any:
+        raise NotImplementedError
+
+
+class WhenFilter(SpanFilter):
+    title = _("creation")
+    parameter_name = "when"
+
+    def since(self, queryset: Any, moment: datetime) -> Any:
+        return queryset.since(moment)
+
+
+class DiedFilter(SpanFilter):
+    title = _("death")
+    parameter_name = "died"
+
+    def since(self, queryset: Any, moment: datetime) -> Any:
+        return queryset.filter(ended_at__gte=moment)
 
 
 class DeadFilter(admin.SimpleListFilter):
@@ -120,13 +157,19 @@ class EventTypeFilter(TextFilter):
 
     title = _("event type")
     parameter_name = "event_type"
-    placeholder = _("order.created")
+    placeholder = _("order.created or order.*")
     lookup = "event__event_type"
 
+    def narrow(self, queryset: Any, value: str) -> Any:
+        return queryset.of_type(value)
 
-class TypeFilter(EventTypeFilter):
+
+class TypeFilter(TextFilter):
     """The type of events themselves."""
 
+    title = _("event type")
+    parameter_name = "event_type"
+    placeholder = _("order.created")
     lookup = "event_type"
 
 
@@ -137,6 +180,6 @@ class EndpointFilter(TextFilter):
     lookup = "endpoint__name"
 
     def narrow(self, queryset: QuerySet, value: str) -> QuerySet:
-        if value.isascii() and value.isdecimal() and len(value) < 19:
-            return queryset.filter(endpoint=int(value))
+        if (number := number_in(value)) is not None:
+            return queryset.filter(endpoint=number)
         return super().narrow(queryset, value)
