@@ -67,6 +67,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "rescue": lambda: lifecycle.rescue(using="default"),
     "redeliver": lambda: lifecycle.redeliver(Delivery.objects.all()),
     "discard": lambda: lifecycle.discard(Delivery.objects.all()),
+    "retry now": lambda: lifecycle.retry_now(Delivery.objects.all()),
     "restore": lambda: lifecycle.restore(Delivery.objects.all()),
     "settle strays": lambda: endpoints.settle_strays(using="default"),
     **{f"answer {name}": answer(name) for name in ANSWERS},
@@ -194,7 +195,8 @@ def test_an_attempt_that_is_lacking_is_supposed():
 
 @everywhere_once
 @pytest.mark.parametrize(
-    ("verb", "verdict"), [("redeliver", "dead"), ("discard", "dead"), ("release", "retry")]
+    ("verb", "verdict"),
+    [("redeliver", "dead"), ("discard", "dead"), ("release", "retry"), ("retry_now", "retry")],
 )
 def test_an_attempt_that_is_lacking_before_a_transition_let_it_happen(verb, verdict):
     standing = fold(BIRTH, [attempt(1, "retry"), Moved(2, verb, at(9))])

@@ -84,7 +84,7 @@ def assert_shown_safely(client, attempt: Attempt) -> None:
     text = readable(bytes(attempt.excerpt)).text
 
     assert list(unseen(page)) == []
-    assert Answers(page).texts[:1] == [text] or not text
+    assert text in Answers(page).texts or not text
 
 
 @many

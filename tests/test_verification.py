@@ -250,7 +250,8 @@ def test_a_system_at_work_raises_no_alarm(receiver, monkeypatch):
 
     def act() -> None:
         once = partial(lifecycle.redeliver, once=True)
-        for verb in (lifecycle.discard, lifecycle.restore, lifecycle.redeliver, once):
+        verbs = (lifecycle.discard, lifecycle.restore, lifecycle.redeliver, once)
+        for verb in (*verbs, lifecycle.retry_now):
             third = [pk for pk in Delivery.objects.values_list("pk", flat=True) if pk % 3 == 0]
             verb(Delivery.objects.filter(pk__in=third))
 

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
@@ -96,11 +97,16 @@ def _own(claim: Claim) -> dict[str, str]:
 
 def _known_to_all(claim: Claim) -> dict[str, str]:
     first = claim.first_attempted_at or claim.now()
+    return known_to_all(claim.content_type, claim.number, first)
+
+
+def known_to_all(content_type: str, number: int, first: datetime) -> dict[str, str]:
+    """The headers of an attempt that hold no secret; `first` is when the first one began."""
     return {
-        "content-type": claim.content_type,
+        "content-type": content_type,
         "user-agent": USER_AGENT,
         "accept-encoding": "identity",
-        f"{settings.HEADER_PREFIX}attempt": str(claim.number),
+        f"{settings.HEADER_PREFIX}attempt": str(number),
         f"{settings.HEADER_PREFIX}first-attempted-at": str(int(first.timestamp())),
     }
 

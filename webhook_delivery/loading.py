@@ -166,10 +166,10 @@ class _Needs:
         if endpoint.pk not in self._reached:
             self._reached[endpoint.pk] = _reach(endpoint)
         if policy not in self._policies:
-            self._policies[policy] = _policy_of(endpoint, event.event_type, row.trigger)
+            self._policies[policy] = policy_of(endpoint, event.event_type, row.trigger)
         written = event.webhook_id, row.format
         if written not in self._written:
-            self._written[written] = _write(event, row.format)
+            self._written[written] = write(event, row.format)
         return {
             "webhook_id": event.webhook_id,
             "policy": self._policies[policy],
@@ -178,7 +178,7 @@ class _Needs:
         }
 
 
-def _write(event: Happened, as_: str) -> dict[str, Any]:
+def write(event: Happened, as_: str) -> dict[str, Any]:
     """The same bytes for each attempt: they follow from the event and nothing else."""
     match as_:
         case Endpoint.Format.STRUCTURED:
@@ -207,7 +207,7 @@ def _timeout_of(endpoint: Endpoint) -> float:
     return min(own if own > 0 else settings.TIMEOUT_SECONDS, settings.MAX_TIMEOUT_SECONDS)
 
 
-def _policy_of(endpoint: Endpoint, event_type: str, trigger: str) -> Policy:
+def policy_of(endpoint: Endpoint, event_type: str, trigger: str) -> Policy:
     """A person waits for the outcome of a test: it is made once, and not deferred either."""
     policy = policy_for(endpoint, event_type)
     if trigger not in (Delivery.Trigger.TEST, Delivery.Trigger.ONCE):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
+from django.utils import formats, timezone
 from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.models import Delivery
+from webhook_delivery.admin.text import visible
+from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.outcomes import Fault, Verdict
 
 LABELS: Mapping[str, Promise] = {
@@ -86,6 +91,15 @@ HINTS: Mapping[str, Promise] = {
     ),
 }
 
+ANSWERS: Mapping[int | None, Promise] = {
+    401: _("The receiver rejected the credentials or the signature."),
+    403: _("The receiver rejected the credentials or the signature."),
+    404: _("The receiver knows no such address: see whether the URL is still right."),
+    413: _("The receiver takes no body of this size."),
+    429: _("The receiver gets more than it can take; what it asks to wait is waited."),
+}
+"""What some statuses mean, more exactly than their faults do."""
+
 VERDICTS: Mapping[str, Promise] = {
     Verdict.DELIVERED: _("delivered"),
     Verdict.RETRY: _("to be retried"),
@@ -102,8 +116,95 @@ NEXT: Mapping[str, Promise] = {
 }
 
 
+ENDED: Mapping[str, Promise] = {
+    Delivery.State.DELIVERED: _("delivered"),
+    Delivery.State.DEAD: _("died"),
+    Delivery.State.DISCARDED: _("died"),
+}
+
+UNITS: Sequence[tuple[int, Promise]] = [
+    (86_400, _("%(number)s d")),
+    (3600, _("%(number)s h")),
+    (60, _("%(number)s min")),
+]
+
+
+class Facts(NamedTuple):
+    """The first line of a page, in its parts."""
+
+    state: str
+    attempts: str
+    ended: Promise | str
+    """What happened when it ended; the moment stands after it."""
+    reason: Promise | str
+    hint: Promise | str
+    before: str
+    """How often it has been sent in all, if it was redelivered."""
+
+
+def facts_of(delivery: Delivery, of: int) -> Facts:
+    """Say where a delivery stands; `of` is how many attempts it may have in this run."""
+    run, all_ = delivery.attempts_in_run, delivery.attempts_made
+    attempts = ngettext(
+        "after %(number)s of %(of)s attempt", "after %(number)s of %(of)s attempts", of
+    )
+    before = ngettext("%(number)s attempt in all", "%(number)s attempts in all", all_)
+    return Facts(
+        state=delivery.get_state_display(),
+        attempts=attempts % {"number": run, "of": max(of, run)},
+        ended=ENDED.get(delivery.state, ""),
+        reason=reason_of(delivery),
+        hint=hint_of(delivery.reason, delivery.last_status),
+        before=before % {"number": all_} if all_ > run else "",
+    )
+
+
 def reason_of(delivery: Delivery) -> Promise | str:
     """The last fault, in two or three words."""
     if delivery.reason in (Fault.CLIENT_ERROR, Fault.SERVER_ERROR) and delivery.last_status:
         return f"HTTP {delivery.last_status}"
-    return LABELS.get(delivery.reason, delivery.reason)
+    return label_of(delivery.reason)
+
+
+def waits(delivery: Delivery) -> bool:
+    """Whether it waits for a later attempt, to an endpoint that is on."""
+    pending = delivery.state == Delivery.State.PENDING
+    later = bool(delivery.due_at and delivery.due_at > timezone.now())
+    return pending and later and delivery.endpoint.state == Endpoint.State.ON
+
+
+def label_of(fault: str) -> Promise | str:
+    """The words for a fault; itself, if only a later version knows it."""
+    return LABELS.get(fault) or visible(fault)
+
+
+def hint_of(fault: str, status: int | None) -> Promise | str:
+    """What a fault means and what to do about it, in one sentence; empty for none."""
+    if fault == Fault.CLIENT_ERROR and status in ANSWERS:
+        return ANSWERS[status]
+    return HINTS.get(fault, "")
+
+
+def span(seconds: float) -> str:
+    """So many seconds in the largest unit of which there is a whole one: 5 s, 1.5 h."""
+    for size, words in UNITS:
+        if seconds >= size:
+            return str(words) % {"number": _number(seconds / size)}
+    return gettext("%(number)s s") % {"number": _number(seconds)}
+
+
+def duration(milliseconds: int) -> str:
+    """How long an attempt took: 12 ms, 1.2 s."""
+    if milliseconds < 1000:
+        return gettext("%(number)s ms") % {"number": milliseconds}
+    return span(milliseconds / 1000)
+
+
+def moment(at: datetime) -> str:
+    """A time as text, with its zone."""
+    return formats.date_format(timezone.localtime(at), "Y-m-d H:i T")
+
+
+def _number(value: float) -> str:
+    """With one digit after the point, if it is not zero."""
+    return formats.number_format(round(value, 1), decimal_pos=0 if round(value, 1) % 1 == 0 else 1)

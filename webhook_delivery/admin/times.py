@@ -28,5 +28,8 @@ def element(moment: datetime | None) -> str:
         return ""
     exact = formats.date_format(timezone.localtime(moment), "Y-m-d H:i:s T")
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, relative(moment)
+        '<time class="webhook-time" datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        exact,
+        relative(moment),
     )

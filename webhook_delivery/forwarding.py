@@ -1,0 +1,68 @@
+"""Sends an event to one more endpoint: makes a delivery that was never made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, router
+from django.utils.translation import gettext as _
+
+from webhook_delivery import doorbell, lifecycle
+from webhook_delivery.clock import Now
+from webhook_delivery.lifecycle import Owed, sequence_of
+from webhook_delivery.locking import insist
+from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The delivery that was made, or what stood in its way, in words for the operator."""
+
+    delivery: Delivery | None
+    obstacle: str = ""
+
+
+def forward(event: Event, endpoint: int, *, by: Any = None, reason: str = "") -> Forwarded:
+    """
+    Owe an event to an endpoint that it was never owed to, whatever that is subscribed to.
+
+    endpoint: its number. It must be of the event's tenant, and not off; one that is paused is owed
+        it until it is on.
+    by: the user who asks (or a name); reason: why. Both are kept.
+    """
+    using = router.db_for_write(Delivery)
+    to = Endpoint.objects.using(using).filter(pk=endpoint).first()
+    if obstacle := _obstacle(event, to, using):
+        return Forwarded(None, obstacle)
+    assert to is not None
+    try:
+        made = insist(lambda: _make(event, to, by, reason, using), using=using)
+    except IntegrityError:  # by somebody else, just now
+        return Forwarded(None, _already(to))
+    return Forwarded(made)
+
+
+def _obstacle(event: Event, to: Endpoint | None, using: str) -> str:
+    if to is None or to.tenant != event.tenant:
+        return _("There is no such endpoint of this event's tenant.")
+    if to.state == Endpoint.State.OFF:
+        return _("%(endpoint)s is off; switch it on to send to it.") % {"endpoint": to}
+    owed = Delivery.objects.using(using).filter(event=event.pk, endpoint=to.pk)
+    return _already(to) if owed.exists() else ""
+
+
+def _already(to: Endpoint) -> str:
+    said = _("It is owed to %(endpoint)s already; redeliver that delivery instead.")
+    return said % {"endpoint": to}
+
+
+def _make(event: Event, to: Endpoint, by: Any, reason: str, using: str) -> Delivery:
+    sequence = sequence_of(to.ordered, event.key)
+    owed = Owed(event.pk, to.pk, to.state, Now(), sequence, to.format)
+    if lifecycle.owe([owed], using=using):
+        doorbell.ring_on_commit(using=using)
+    made = Delivery.objects.using(using).get(event=event.pk, endpoint=to.pk)
+    about = f"{event.webhook_id} → {to.pk} ({to})"
+    ConsoleAction.record("forward", [made.pk], by=by, reason=reason, about=about, using=using)
+    return made
