@@ -5,12 +5,13 @@ import json
 import pytest
 import trustme
 from django.contrib.auth.models import Permission
+from django.forms import inlineformset_factory
 from django.urls import reverse
 
 from tests.conftest import make_endpoint
 from webhook_delivery import keys
-from webhook_delivery.admin.wire import MASK
-from webhook_delivery.models import Endpoint
+from webhook_delivery.admin.wire import MASK, SubscriptionFormSet
+from webhook_delivery.models import Endpoint, Subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -184,3 +185,77 @@ def test_names_in_other_scripts_are_kept_in_punycode(admin_client):
     submit(admin_client, url="https://bücher.example/straße")
 
     assert Endpoint.objects.get().url == "https://xn--bcher-kva.example/stra%C3%9Fe"
+
+
+# What it is subscribed to
+
+
+def subscriptions(*rows, initial: int = 0) -> dict:
+    """The part of the form; each row is a pattern, its number if it has one, and what is ticked."""
+    fields = {"subscriptions-TOTAL_FORMS": len(rows), "subscriptions-INITIAL_FORMS": initial}
+    for number, (pattern, pk, *ticked) in enumerate(rows):
+        fields |= {f"subscriptions-{number}-pattern": pattern, f"subscriptions-{number}-id": pk}
+        fields |= {f"subscriptions-{number}-{each}": "on" for each in ticked}
+    return fields
+
+
+def patterns_of(endpoint: Endpoint) -> list[str]:
+    return sorted(endpoint.subscriptions.values_list("pattern", flat=True))
+
+
+def test_a_stale_form_that_adds_a_pattern_again_is_told_so(admin_client):
+    endpoint = make_endpoint("https://acme.example/hook", "order.*")
+
+    page = submit(admin_client, endpoint, name="new", **subscriptions(["order.*", ""]))
+
+    assert "subscribed to that already" in page
+    endpoint.refresh_from_db()
+    assert (endpoint.name, patterns_of(endpoint)) == ("hook", ["order.*"])
+
+
+def test_a_pattern_that_is_there_twice_is_refused(admin_client):
+    page = submit(admin_client, **subscriptions(["order.*", ""], ["order.*", ""]))
+
+    assert "Please correct the duplicate data for pattern" in page
+    assert not Endpoint.objects.exists()
+
+
+def test_a_pattern_can_take_the_place_of_one_that_is_removed(admin_client):
+    endpoint = make_endpoint("https://acme.example/hook", "order.*")
+    kept = endpoint.subscriptions.get()
+    rows = subscriptions(["order.*", kept.pk, "DELETE"], ["order.*", ""], initial=1)
+
+    assert submit(admin_client, endpoint, **rows) == ""
+    assert patterns_of(endpoint) == ["order.*"]
+    assert endpoint.subscriptions.get().pk != kept.pk
+
+
+def test_patterns_that_change_places_are_refused_and_stay(admin_client):
+    endpoint = make_endpoint("https://acme.example/hook", "a.*", "b.*")
+    a, b = endpoint.subscriptions.order_by("pattern")
+    rows = subscriptions(["b.*", a.pk], ["a.*", b.pk], initial=2)
+
+    assert "subscribed to that already" in submit(admin_client, endpoint, **rows)
+    assert patterns_of(endpoint) == ["a.*", "b.*"]
+
+
+def test_a_pattern_that_takes_the_name_of_one_that_goes_later_is_refused(admin_client):
+    endpoint = make_endpoint("https://acme.example/hook", "a.*", "b.*")
+    a, b = endpoint.subscriptions.order_by("pattern")
+    rows = subscriptions(["b.*", a.pk], ["b.*", b.pk, "DELETE"], initial=2)
+
+    assert "subscribed to that already" in submit(admin_client, endpoint, **rows)
+    assert patterns_of(endpoint) == ["a.*", "b.*"]
+
+
+def test_who_subscribes_it_at_the_same_time_has_done_what_was_wanted(admin_client):
+    endpoint = make_endpoint("https://acme.example/hook", "a.*")
+    formset = inlineformset_factory(
+        Endpoint, Subscription, formset=SubscriptionFormSet, fields=["pattern"]
+    )(subscriptions(["b.*", ""]), instance=endpoint)
+    assert formset.is_valid()
+    endpoint.subscribe("b.*")
+
+    formset.save()
+
+    assert patterns_of(endpoint) == ["a.*", "b.*"]

@@ -271,7 +271,7 @@ def life(capfd, receiver, settings, ears, values) -> Life:
 # ── where it is looked for
 
 
-MANY = 400
+MANY = 800
 """More pages than the admin has here."""
 
 
@@ -291,7 +291,8 @@ def crawled(client: Client) -> dict[str, str]:
             link = link if link.startswith("/") else path.partition("?")[0] + link
             # The same page, reached from another list, or in another order.
             link = re.sub(r"\?(_changelist_filters|o)=.*", "", link)
-            if link.startswith("/admin/") and link.count("=") < 2:
+            several = link.count("=") > 1 or "%2C" in link  # filters together show nothing more
+            if link.startswith("/admin/") and not several:
                 paths.append(link)
     return pages
 
@@ -301,6 +302,7 @@ def person(name: str, *rights: str) -> Client:
     looks = Permission.objects.filter(
         codename__startswith="view_", content_type__app_label__in=["webhook_delivery", "django_q"]
     )
+    looks = looks.exclude(codename="view_endpoint_url")
     user.user_permissions.set([*looks, *Permission.objects.filter(codename__in=rights)])
     client = Client(raise_request_exception=False)
     client.force_login(user)
@@ -517,7 +519,7 @@ def test_the_mail_about_an_error_in_the_console_holds_no_secret(
     def failing(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("it fails")
 
-    monkeypatch.setattr("webhook_delivery.admin.secrets.SecretsAdmin._page", failing)
+    monkeypatch.setattr("webhook_delivery.admin.secrets.SecretsAdmin.about", failing)
     handler = AdminEmailHandler(include_html=True)
     logging.getLogger("django.request").addHandler(handler)
     form = {
@@ -529,7 +531,8 @@ def test_the_mail_about_an_error_in_the_console_holds_no_secret(
         "subscriptions-TOTAL_FORMS": 0,
         "subscriptions-INITIAL_FORMS": 0,
     }
-    where = url("endpoint", "add") if verb == "add" else url("endpoint", verb, endpoint.pk)
+    name = {"add": "add", "reveal": "reveal_show", "rotate": "rotate_now"}[verb]
+    where = url("endpoint", name, *([] if verb == "add" else [endpoint.pk]))
 
     answer = root.post(where, form if verb == "add" else {})
 

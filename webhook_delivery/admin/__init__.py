@@ -2,7 +2,11 @@
 
 from webhook_delivery.admin.deliveries import DeadLetterAdmin, DeliveryAdmin
 from webhook_delivery.admin.endpoints import EndpointAdmin
-from webhook_delivery.admin.records import ConsoleActionAdmin, EventAdmin
+from webhook_delivery.admin.events import EventAdmin
+from webhook_delivery.admin.groups import FailureGroupAdmin
+from webhook_delivery.admin.overview import OverviewAdmin
+from webhook_delivery.admin.records import ConsoleActionAdmin
+from webhook_delivery.admin.redeliveries import RedeliveryBatchAdmin
 
 __all__ = [
     "ConsoleActionAdmin",
@@ -10,4 +14,7 @@ __all__ = [
     "DeliveryAdmin",
     "EndpointAdmin",
     "EventAdmin",
+    "FailureGroupAdmin",
+    "OverviewAdmin",
+    "RedeliveryBatchAdmin",
 ]

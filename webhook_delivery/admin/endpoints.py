@@ -1,38 +1,66 @@
-"""Endpoints: where they are, what they hear, and the switch."""
+"""Endpoints: the list that says how they fare, and the form that says where and how to send."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.contrib import admin, messages
-from django.db import router
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils import formats, timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery import endpoints, signing
-from webhook_delivery.admin.acts import ReasonedActionForm, reason_given
+from webhook_delivery import charts, signing
+from webhook_delivery.admin import times, words
+from webhook_delivery.admin.acts import ReasonedActionForm
+from webhook_delivery.admin.health import HealthAdmin
+from webhook_delivery.admin.recovering import RecoveryAdmin
+from webhook_delivery.admin.roster import (
+    DeadLettersFilter,
+    EndpointList,
+    Standing,
+    TenantFilter,
+)
+from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.secrets import SecretsAdmin
-from webhook_delivery.admin.wire import EndpointForm
-from webhook_delivery.models import Delivery, Endpoint, Secret, Subscription
+from webhook_delivery.admin.switching import SwitchesAdmin
+from webhook_delivery.admin.text import visible
+from webhook_delivery.admin.wire import EndpointForm, SubscriptionFormSet
+from webhook_delivery.models import DeadLetter, Delivery, Endpoint, Secret, Subscription
 
 
 class SubscriptionInline(admin.TabularInline):
     model = Subscription
+    formset = SubscriptionFormSet
     extra = 1
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """A column's heading is no label of the fields below it."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None:
+            field.widget.attrs["aria-label"] = field.label
+        return field
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(SecretsAdmin):
+class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
     tenant_field = "tenant"
-    list_display = ["name", "address", "state", "state_reason", "tenant", "deliveries"]
-    list_filter = ["state"]
+    change_form_template = "admin/webhook_delivery/endpoint/change_form.html"
+    list_display = [
+        "name",
+        "address",
+        "state_badge",
+        "day",
+        "dead",
+        "oldest_due",
+        "tenant",
+        "deliveries",
+    ]
+    list_filter = ["state", DeadLettersFilter, TenantFilter]
     sortable_by = ["name"]
     search_fields = ["name", "url", "tenant"]
     form = EndpointForm
@@ -54,7 +82,10 @@ class EndpointAdmin(SecretsAdmin):
         "client_certificate",
         "tls_minimum",
     ]
-    readonly_fields = ["address", "state", "state_reason", "deliveries", "created_at", "updated_at"]
+    readonly_fields = ["address", "state_badge", "deliveries", "created_at", "updated_at"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return EndpointList
 
     def get_fields(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:
         if obj is None:
@@ -79,8 +110,17 @@ class EndpointAdmin(SecretsAdmin):
         return not hidden and super().lookup_allowed(lookup, value, request)
 
     def _sees_urls(self, request: HttpRequest) -> bool:
-        """Path and query are for those who could change them: tokens live there."""
-        return self.has_change_permission(request)
+        """Path and query hold tokens: they are for who may see them, or could change them."""
+        return may(request, "view_endpoint_url") or self.has_change_permission(request)
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if endpoint := context.get("original"):
+            context["tabs"] = self.tabs(request, endpoint, "settings")
+            context["tools"] = self.tools(request, endpoint)
+            context["test_url"] = self.test_url(request, endpoint)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:
         if change:
@@ -100,47 +140,6 @@ class EndpointAdmin(SecretsAdmin):
         why = _("deliveries, which keep their endpoint; switch it off instead")
         return [], {}, set(), [why]
 
-    @admin.action(permissions=["change"], description=_("Switch on: send what was held"))
-    def switch_on(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
-        count, moved = self._switch(request, queryset, endpoints.switch_on, _("Switched on."))
-        said = ngettext(
-            "%(count)s endpoint was switched on.", "%(count)s endpoints were switched on.", count
-        )
-        self._say(request, f"{said} {_released(moved)}", count)
-
-    @admin.action(permissions=["change"], description=_("Pause: hold what is to be sent"))
-    def pause(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
-        verb = partial(endpoints.pause, reason=reason_given(request))
-        count, moved = self._switch(request, queryset, verb, _("Paused."))
-        said = ngettext("%(count)s endpoint was paused.", "%(count)s endpoints were paused.", count)
-        self._say(request, f"{said} {_held(moved)}", count)
-
-    @admin.action(permissions=["change"], description=_("Switch off: owe it nothing new"))
-    def switch_off(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
-        verb = partial(endpoints.switch_off, reason=reason_given(request))
-        count, moved = self._switch(request, queryset, verb, _("Switched off."))
-        said = ngettext(
-            "%(count)s endpoint was switched off.", "%(count)s endpoints were switched off.", count
-        )
-        self._say(request, f"{said} {_held(moved)}", count)
-
-    def _switch(
-        self,
-        request: HttpRequest,
-        chosen: Iterable[Endpoint],
-        verb: Callable[..., list[int]],
-        history: Any,
-    ) -> tuple[int, int]:
-        """Switch one by one; returns how many, and how many deliveries that moved."""
-        using, moved = router.db_for_write(Endpoint), []
-        for endpoint in chosen:  # in no transaction: publishing would wait for what is moved
-            moved.append(len(verb(endpoint.pk, using=using)))
-            self.log_change(request, endpoint, f"{history} {reason_given(request)}".strip())
-        return len(moved), sum(moved)
-
-    def _say(self, request: HttpRequest, said: str, count: int) -> None:
-        self.message_user(request, said % {"count": count}, messages.SUCCESS)
-
     @admin.display(description=_("address"))
     def address(self, endpoint: Endpoint) -> str:
         """Without path, query and user names, which may hold tokens."""
@@ -152,26 +151,51 @@ class EndpointAdmin(SecretsAdmin):
         more = "…" if parts.path.strip("/") or parts.query else ""
         return f"{parts.scheme}://{parts.hostname or ''}{port}/{more}"
 
+    @admin.display(description=_("state"))
+    def state_badge(self, endpoint: Endpoint) -> str:
+        badge = '<strong class="webhook-state webhook-{}">{}</strong> {}'
+        return format_html(badge, endpoint.state, endpoint.get_state_display(), _why(endpoint))
+
+    @admin.display(description=_("24 hours"))
+    def day(self, endpoint: Endpoint) -> str:
+        """What was delivered and what failed, which share that was, and how long 95 % took."""
+        day = _standing(endpoint).day
+        chart = {"chart": charts.draw(day.series, charts.SPARKLINE)}
+        line = render_to_string("admin/webhook_delivery/charts/sparkline.html", chart)
+        p95 = day.p95 and gettext("p95 %(time)s") % {"time": charts.lasting(day.p95)}
+        said = " · ".join(filter(None, [charts.percent(day.share), p95]))
+        cell = '<span class="webhook-day"><a href="{}">{}<span>{}</span></a></span>'
+        return format_html(cell, self.url_of(endpoint, "health"), line, said or _("no attempts"))
+
+    @admin.display(description=_("dead letters"))
+    def dead(self, endpoint: Endpoint) -> str:
+        where = f"{self.list_of(DeadLetter)}?endpoint={endpoint.pk}"
+        number = words.counted(_standing(endpoint).dead)
+        return format_html('<a href="{}">{}</a>', where, number)
+
+    @admin.display(description=_("oldest due"))
+    def oldest_due(self, endpoint: Endpoint) -> str:
+        return times.element(_standing(endpoint).oldest)
+
     @admin.display(description=_("deliveries"))
     def deliveries(self, endpoint: Endpoint) -> str:
-        where = reverse(
-            "admin:webhook_delivery_delivery_changelist", current_app=self.admin_site.name
-        )
-        words = _("Deliveries")
-        return format_html('<a href="{}?endpoint={}">{}</a>', where, endpoint.pk, words)
+        where = f"{self.list_of(Delivery)}?endpoint={endpoint.pk}"
+        return format_html('<a href="{}">{}</a>', where, _("Deliveries"))
 
 
-def _released(moved: int) -> str:
-    if not moved:
-        return gettext("Nothing was held.")
-    return ngettext(
-        "%(moved)s delivery was released.", "%(moved)s deliveries were released.", moved
-    ) % {"moved": moved}
+def _standing(endpoint: Endpoint) -> Standing:
+    standing: Standing = vars(endpoint)["standing"]
+    return standing
 
 
-def _held(moved: int) -> str:
-    if not moved:
-        return gettext("Nothing was waiting to be sent.")
-    return ngettext("%(moved)s delivery is held.", "%(moved)s deliveries are held.", moved) % {
-        "moved": moved
-    }
+def _why(endpoint: Endpoint) -> str:
+    """Until when it is paused, and why it is not on."""
+    if not endpoint.resume_at:
+        return visible(endpoint.state_reason)
+    exact = formats.date_format(timezone.localtime(endpoint.resume_at), "Y-m-d H:i T")
+    until = format_html(
+        '<time datetime="{}">{}</time>',
+        endpoint.resume_at.isoformat(),
+        gettext("until %(moment)s") % {"moment": exact},
+    )
+    return format_html("{} {}", until, visible(endpoint.state_reason))

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.cache import add_never_cache_headers
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_http_methods
 
 from webhook_delivery import keys, rotation, signing
 from webhook_delivery.admin.acts import ReasonForm
-from webhook_delivery.admin.base import ConsoleAdmin
+from webhook_delivery.admin.scoping import may
+from webhook_delivery.admin.subject import EndpointPages, asks, does
 from webhook_delivery.models import ConsoleAction, Endpoint, Secret
 
-asked_or_done = method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
+LAST = 4
+"""So much of a secret tells two of them apart, and gives nothing away."""
 
 
 class RotationForm(ReasonForm):
@@ -70,28 +67,29 @@ class Shown:
         public = signing.public_key_of(text) if private else ""
         return cls(text, public, secret.created_at, secret.valid_until)
 
+    @property
+    def last(self) -> str | None:
+        return self.text and self.text[-LAST:]
 
-class SecretsAdmin(ConsoleAdmin):
+
+class SecretsAdmin(EndpointPages):
     """What the console of endpoints does with their secrets."""
 
-    change_form_template = "admin/webhook_delivery/endpoint/change_form.html"
-
     def own_urls(self) -> list[URLPattern]:
-        views = {"reveal": self.reveal_view, "rotate": self.rotate_view}
-        return [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(view),
-                name=f"webhook_delivery_endpoint_{name}",
-            )
-            for name, view in views.items()
-        ]
+        views = {
+            "secrets": self.secrets_view,
+            "reveal": self.reveal_view,
+            "reveal/show": self.reveal_now,
+            "rotate": self.rotate_view,
+            "rotate/now": self.rotate_now,
+        }
+        return [*self.addresses(views), *super().own_urls()]
 
     def has_reveal_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("webhook_delivery.reveal_secret")
+        return may(request, "reveal_secret")
 
     def has_rotate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("webhook_delivery.rotate_secret")
+        return may(request, "rotate_secret")
 
     @method_decorator(sensitive_post_parameters("url", "headers", "client_certificate"))
     def changeform_view(
@@ -104,31 +102,55 @@ class SecretsAdmin(ConsoleAdmin):
         """If this fails, what was entered is not for the mail to the administrators."""
         return super().changeform_view(request, object_id, form_url, extra_context)
 
-    @asked_or_done
+    @asks
+    @method_decorator(sensitive_variables())
+    def secrets_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Which secrets sign now, without showing them."""
+        endpoint = self.endpoint(request, object_id, "reveal_secret", "rotate_secret")
+        buttons = {
+            "may_reveal": self.has_reveal_permission(request),
+            "may_rotate": self.has_rotate_permission(request),
+        }
+        signing_now = [Shown.of(secret) for secret in endpoint.secrets.live()]
+        facts: dict[str, Any] = {"title": _("Signing secrets"), "secrets": signing_now, **buttons}
+        return self.about(request, endpoint, "secrets.html", tab="secrets", **facts)
+
+    @asks
     def reveal_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, and then show what signs now."""
-        endpoint = self._endpoint(request, object_id, self.has_reveal_permission)
-        form = ReasonForm(request.POST if request.method == "POST" else None)
+        """Ask whether to show what signs now."""
+        endpoint = self.endpoint(request, object_id, "reveal_secret")
+        return self._ask_to_reveal(request, endpoint, ReasonForm())
+
+    @does
+    def reveal_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what signs now."""
+        endpoint = self.endpoint(request, object_id, "reveal_secret")
+        form = ReasonForm(request.POST)
         if not form.is_valid():
-            return self._ask(request, endpoint, form, _("Reveal the signing secrets"))
+            return self._ask_to_reveal(request, endpoint, form)
         done = _("Revealed the signing secrets.")
         with transaction.atomic(using=router.db_for_write(Endpoint)):
-            self._remember(request, endpoint, "reveal_secret", done, form.cleaned_data["reason"])
+            self._keep(request, endpoint, "reveal_secret", done, form.cleaned_data["reason"])
             return self._show(request, endpoint, endpoint.secrets.live(), _("Signing secrets"))
 
-    @asked_or_done
+    @asks
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask, and then rotate and show the new one."""
-        endpoint = self._endpoint(request, object_id, self.has_rotate_permission)
+        """Ask whether to rotate, and how long the secret before still signs."""
+        endpoint = self.endpoint(request, object_id, "rotate_secret")
         newest = endpoint.secrets.order_by("-pk").values_list("pk", flat=True).first()
-        posted = request.POST if request.method == "POST" else None
-        form = RotationForm(posted, initial={"newest": newest})
+        return self._ask_to_rotate(request, endpoint, RotationForm(initial={"newest": newest}))
+
+    @does
+    def rotate_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Rotate, and show the new one."""
+        endpoint = self.endpoint(request, object_id, "rotate_secret")
+        form = RotationForm(request.POST)
         if not form.is_valid():
-            return self._ask(request, endpoint, form, _("Rotate the signing secret"))
+            return self._ask_to_rotate(request, endpoint, form)
         if not self._rotate(request, endpoint, **form.cleaned_data):
             said = _("Nothing was rotated: the signing secret has been rotated meanwhile.")
             self.message_user(request, said, messages.WARNING)
-            return HttpResponseRedirect(self._page_of(endpoint))
+            return HttpResponseRedirect(self.page_of(endpoint))
         new = endpoint.secrets.live()[:1]
         return self._show(request, endpoint, new, _("The new signing secret"))
 
@@ -137,24 +159,6 @@ class SecretsAdmin(ConsoleAdmin):
     ) -> HttpResponse:
         """Show the secret in the answer itself: a message would travel, and might be kept."""
         return self._show(request, obj, obj.secrets.live(), _("The new endpoint's signing secret"))
-
-    def render_change_form(
-        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        context["may_reveal"] = self.has_reveal_permission(request)
-        context["may_rotate"] = self.has_rotate_permission(request)
-        return super().render_change_form(request, context, *args, **kwargs)
-
-    def _endpoint(
-        self, request: HttpRequest, object_id: str, permitted: Callable[[HttpRequest], bool]
-    ) -> Endpoint:
-        """The endpoint that the page is of, for who may see it and do this."""
-        if not (self.has_view_permission(request) and permitted(request)):
-            raise PermissionDenied
-        endpoint: Endpoint | None = self.get_object(request, unquote(object_id))
-        if endpoint is None:
-            raise Http404
-        return endpoint
 
     def _rotate(
         self,
@@ -171,48 +175,44 @@ class SecretsAdmin(ConsoleAdmin):
                 return False
             span = rotation.OVERLAP if overlap is None else timedelta(hours=overlap)
             rotation.rotate(endpoint.pk, using=using, overlap=span)
-            done = _("Rotated the signing secret.")
-            self._remember(request, endpoint, "rotate_secret", done, reason)
+            self._keep(request, endpoint, "rotate_secret", _("Rotated the signing secret."), reason)
             return True
 
-    def _remember(
+    def _keep(
         self, request: HttpRequest, endpoint: Endpoint, verb: str, done: str, reason: str
     ) -> None:
         """Write it to the endpoint's history, and to the actions that outlive the endpoint."""
-        self.log_change(request, endpoint, f"{done} {reason}".strip())
-        about = f"{endpoint.pk} ({endpoint}). {reason}".strip()
-        using = router.db_for_write(ConsoleAction)
-        ConsoleAction.record(verb, [], by=request.user, reason=about, using=using)
+        self.remember(request, endpoint, done, reason)
+        using, about = router.db_for_write(ConsoleAction), f"{endpoint.pk} ({endpoint})"
+        kept: dict[str, Any] = {"by": request.user, "reason": reason, "about": about}
+        ConsoleAction.record(verb, [], using=using, **kept)
 
-    def _ask(
-        self, request: HttpRequest, endpoint: Endpoint, form: ReasonForm, title: str
+    def _ask_to_reveal(
+        self, request: HttpRequest, endpoint: Endpoint, form: ReasonForm
     ) -> HttpResponse:
-        return self._page(request, endpoint, "secret_question", {"form": form, "title": title})
+        said = _(
+            "The secrets that sign what %(endpoint)s is sent will be shown to you. Whoever knows "
+            "them can send it events in your name. That you have seen them is kept in the history."
+        )
+        title = _("Reveal the signing secrets")
+        words: dict[str, Any] = {"title": title, "said": [said % {"endpoint": endpoint}]}
+        return self.ask(request, endpoint, form, act="reveal/show", **words)
+
+    def _ask_to_rotate(
+        self, request: HttpRequest, endpoint: Endpoint, form: RotationForm
+    ) -> HttpResponse:
+        said = _(
+            "A new secret will sign what %(endpoint)s is sent, and be shown once. The one before "
+            "signs too, for as long as you say: the receiver has to know the new one by then. No "
+            "more than three sign at once."
+        )
+        title = _("Rotate the signing secret")
+        words: dict[str, Any] = {"title": title, "said": [said % {"endpoint": endpoint}]}
+        return self.ask(request, endpoint, form, act="rotate/now", **words)
 
     @sensitive_variables()
     def _show(
         self, request: HttpRequest, endpoint: Endpoint, secrets: Iterable[Secret], title: str
     ) -> HttpResponse:
         shown = [Shown.of(secret) for secret in secrets]
-        return self._page(request, endpoint, "secret_shown", {"secrets": shown, "title": title})
-
-    def _page(
-        self, request: HttpRequest, endpoint: Endpoint, name: str, facts: dict[str, Any]
-    ) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "endpoint": endpoint,
-            "endpoint_page": self._page_of(endpoint),
-            "media": self.media,
-            **facts,
-        }
-        response = TemplateResponse(
-            request, f"admin/webhook_delivery/endpoint/{name}.html", context
-        )
-        add_never_cache_headers(response)
-        return response
-
-    def _page_of(self, endpoint: Endpoint) -> str:
-        name = "admin:webhook_delivery_endpoint_change"
-        return reverse(name, args=[endpoint.pk], current_app=self.admin_site.name)
+        return self.about(request, endpoint, "secret_shown.html", secrets=shown, title=title)

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import keys
-from webhook_delivery.models import Endpoint
+from webhook_delivery.models import Endpoint, Subscription
 from webhook_delivery.validation import validate_client_certificate, validate_headers
 
 MASK = "••••••••"
@@ -20,28 +21,43 @@ MASK = "••••••••"
 REMOVE = "-"
 
 
+class ScheduleField(forms.JSONField):
+    """A list of seconds; empty where there is none, instead of `null`."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 class EndpointForm(forms.ModelForm):
     """An endpoint as a person edits it."""
+
+    class Meta:
+        field_classes = {"retry_schedule": ScheduleField}
 
     headers = forms.CharField(
         label=_("Headers"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "off"}),
-        help_text=_(
-            "Sent with each request, one a line: Authorization: Bearer … Values are sealed, and "
-            "shown as %(mask)s afterwards; leave that to keep one. %(remove)s removes them all."
-        )
-        % {"mask": MASK, "remove": REMOVE},
+        help_text=format_lazy(
+            _(
+                "Sent with each request, one a line: Authorization: Bearer … Values are sealed, "
+                "and shown as {mask} afterwards; leave that to keep one. {remove} removes them all."
+            ),
+            mask=MASK,
+            remove=REMOVE,
+        ),
     )
     client_certificate = forms.CharField(
         label=_("Client certificate"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "off"}),
-        help_text=_(
-            "For receivers that ask for one: the certificate, its chain and its private key in "
-            "PEM. Sealed and never shown; empty keeps what there is, %(remove)s removes it."
-        )
-        % {"remove": REMOVE},
+        help_text=format_lazy(
+            _(
+                "For receivers that ask for one: the certificate, its chain and its private key in "
+                "PEM. Sealed and never shown; empty keeps what there is, {remove} removes it."
+            ),
+            remove=REMOVE,
+        ),
     )
 
     may_reveal = False
@@ -115,6 +131,33 @@ class EndpointForm(forms.ModelForm):
             return {}
         kept: dict[str, str] = json.loads(opened)
         return kept
+
+
+class SubscriptionFormSet(forms.BaseInlineFormSet):
+    """Refuses what it is subscribed to already: Django looks at what the form itself says."""
+
+    def clean(self) -> None:
+        super().clean()
+        kept = dict(
+            Subscription.objects.filter(endpoint=self.instance.pk).values_list("pk", "pattern")
+        )
+        for form in self.forms:
+            pattern = form.cleaned_data.get("pattern") if form.is_valid() else None
+            leaves = form in self.deleted_forms
+            if pattern and not leaves and pattern in self._taken(form, kept):
+                form.add_error("pattern", _("It is subscribed to that already."))
+
+    def save_new(self, form: Any, commit: bool = True) -> Any:
+        """Who has subscribed it at the same time has done what was wanted."""
+        if not commit:
+            return super().save_new(form, commit)
+        found, _new = self.instance.subscriptions.get_or_create(pattern=form.instance.pattern)
+        return found
+
+    def _taken(self, form: Any, kept: dict[int, str]) -> set[str]:
+        """What other rows hold when this one is saved: new ones come after all that is deleted."""
+        gone = set() if form.instance.pk else {each.instance.pk for each in self.deleted_forms}
+        return {each for pk, each in kept.items() if pk not in gone | {form.instance.pk}}
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -1,0 +1,88 @@
+"""Says what an endpoint's traffic is doing, and what would happen next, as the code would do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from webhook_delivery.admin import words
+from webhook_delivery.conf import settings
+from webhook_delivery.models import Endpoint
+from webhook_delivery.pacing import Traffic
+
+
+def breaker_said(traffic: Traffic, now: datetime) -> str:
+    """Whether the breaker lets deliveries through."""
+    if traffic.blocked(now) and not traffic.openings:
+        return _("Closed; the receiver has asked for a pause.")
+    if traffic.blocked(now):
+        return _("Open: nothing is sent.")
+    return _("Half open: one probe at a time.") if traffic.openings else _("Closed.")
+
+
+def limits_said(endpoint: Endpoint) -> str:
+    """How much it is sent at once, and a second."""
+    if endpoint.ordered:
+        at_once = _("One request at a time, in the order of the events.")
+    else:
+        most = endpoint.max_in_flight or settings.MAX_IN_FLIGHT
+        at_once = ngettext(
+            "At most %(most)s request at once.", "At most %(most)s requests at once.", most
+        ) % {"most": words.number(most)}
+    if not endpoint.rate_per_second:
+        return at_once
+    rate = _("At most %(rate)s per second.") % {"rate": f"{endpoint.rate_per_second:g}"}
+    return f"{at_once} {rate}"
+
+
+def next_said(endpoint: Endpoint, traffic: Traffic, now: datetime) -> Iterator[str]:
+    """What would happen next, in sentences."""
+    match endpoint.state:
+        case Endpoint.State.OFF:
+            yield _("Events make no deliveries to it; what was made before is held.")
+        case Endpoint.State.PAUSED if endpoint.resume_at:
+            yield _("Deliveries are held; when the pause is over, they are sent within a minute.")
+        case Endpoint.State.PAUSED:
+            yield _("Deliveries are held until somebody resumes it.")
+        case _on:
+            yield from _of_breaker(traffic, now)
+            yield _("It is switched off if it answers 410, or asks for that by a header.")
+    if endpoint.retry_schedule is not None:
+        yield _budget(1 + len(endpoint.retry_schedule))
+    elif not settings.RETRY_SCHEDULES:
+        yield _budget(1 + len(settings.RETRY_SCHEDULE))
+
+
+def _of_breaker(traffic: Traffic, now: datetime) -> Iterator[str]:
+    if traffic.openings:
+        if traffic.blocked(now):
+            yield _("When that time is over, one delivery is sent as a probe.")
+        else:
+            yield _("The next delivery that is due is sent alone, as a probe.")
+        yield _("If it arrives, the others follow; if not, nothing is sent for %(span)s.") % {
+            "span": words.span(_next_wait(traffic))
+        }
+        return
+    left = max(1, settings.BREAKER_FAILURES - traffic.failures)
+    yield ngettext(
+        "After %(left)s more failure in a row, nothing is sent for %(span)s.",
+        "After %(left)s more failures in a row, nothing is sent for %(span)s.",
+        left,
+    ) % {"left": words.number(left), "span": words.span(_next_wait(traffic))}
+
+
+def _next_wait(traffic: Traffic) -> float:
+    """How long the breaker would stay open: each failed probe doubles it, up to a limit."""
+    doubled = float(settings.BREAKER_SECONDS * 2.0 ** min(traffic.openings, 32))
+    return min(settings.BREAKER_MAX_SECONDS, doubled)
+
+
+def _budget(attempts: int) -> str:
+    return ngettext(
+        "A delivery that fails is a dead letter after %(attempts)s attempt.",
+        "A delivery that fails is a dead letter after %(attempts)s attempts.",
+        attempts,
+    ) % {"attempts": attempts}

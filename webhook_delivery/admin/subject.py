@@ -1,0 +1,153 @@
+"""What the pages about one endpoint have in common: addresses, tabs, questions, and history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.cache import add_never_cache_headers
+from django.utils.decorators import method_decorator
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from webhook_delivery.admin import acts
+from webhook_delivery.admin.base import ConsoleAdmin
+from webhook_delivery.admin.scoping import may
+from webhook_delivery.models import DeadLetter, Delivery, Endpoint
+
+asks = method_decorator(require_safe)
+"""For a page that asks or tells: nothing is done by looking at it."""
+does = method_decorator(require_POST)
+"""For an address that does something: nobody gets there by a link."""
+
+View = Callable[..., HttpResponseBase]
+
+
+class Tab(NamedTuple):
+    """A link to another page about the same endpoint."""
+
+    url: str
+    label: str | Promise
+    here: bool
+
+
+class DateTimeField(forms.DateTimeField):
+    """A moment, in the time zone of the site, with the browser's own widget."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kind = {"type": "datetime-local"}
+        widget = forms.DateTimeInput(attrs=kind, format="%Y-%m-%dT%H:%M")
+        super().__init__(widget=widget, **kwargs)
+
+
+class ReasonRequired(forms.Form):
+    """Why; kept with who and when."""
+
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=200)
+
+
+class EndpointPages(ConsoleAdmin):
+    """Pages at `<endpoint>/…/`; `pause/now/` is named `webhook_delivery_endpoint_pause_now`."""
+
+    def addresses(self, views: Mapping[str, View]) -> list[URLPattern]:
+        return [
+            path(
+                f"<path:object_id>/{where}/",
+                self.admin_site.admin_view(view),
+                name=f"webhook_delivery_endpoint_{where.replace('/', '_')}",
+            )
+            for where, view in views.items()
+        ]
+
+    def url_of(self, endpoint: Endpoint, page: str) -> str:
+        name = f"admin:webhook_delivery_endpoint_{page.replace('/', '_')}"
+        return reverse(name, args=[endpoint.pk], current_app=self.admin_site.name)
+
+    def endpoint(self, request: HttpRequest, object_id: str, *rights: str) -> Endpoint:
+        """The one that the page is of, for who has one of these rights. Raises as `the` does."""
+        if rights and not any(may(request, right) for right in rights):
+            raise PermissionDenied
+        found: Endpoint = self.the(request, object_id)
+        return found
+
+    def about(
+        self, request: HttpRequest, endpoint: Endpoint, template: str, *, tab: str = "", **more: Any
+    ) -> TemplateResponse:
+        """A page about the endpoint, which nobody keeps."""
+        response = self.page(
+            request,
+            f"endpoint/{template}",
+            endpoint=endpoint,
+            endpoint_page=self.page_of(endpoint),
+            crumbs=[{"url": self.page_of(endpoint), "title": str(endpoint)}],
+            tabs=self.tabs(request, endpoint, tab),
+            **more,
+        )
+        add_never_cache_headers(response)
+        return response
+
+    def ask(
+        self,
+        request: HttpRequest,
+        endpoint: Endpoint,
+        form: forms.Form,
+        *,
+        act: str,
+        title: str | Promise,
+        said: Sequence[str | Promise],
+        button: str | Promise = "",
+    ) -> HttpResponse:
+        """Say what would be done, and ask; the answer is sent to the address of the act."""
+        words: dict[str, Any] = {"title": title, "said": said, "button": button or title}
+        action = self.url_of(endpoint, act)
+        return self.about(request, endpoint, "question.html", form=form, action=action, **words)
+
+    def tabs(self, request: HttpRequest, endpoint: Endpoint, here: str) -> list[Tab]:
+        """What the user may look at."""
+        pages = {
+            "health": (self.url_of(endpoint, "health"), _("Health")),
+            "settings": (self.page_of(endpoint), _("Settings")),
+            "secrets": (self.url_of(endpoint, "secrets"), _("Secrets")),
+            "deliveries": (f"{self.list_of(Delivery)}?endpoint={endpoint.pk}", _("Deliveries")),
+            "dead": (f"{self.list_of(DeadLetter)}?endpoint={endpoint.pk}", _("Dead letters")),
+            "history": (self.url_of(endpoint, "history"), _("History")),
+        }
+        hidden = set() if self.handles_secrets(request) else {"secrets"}
+        hidden |= set() if may(request, "view_delivery") else {"deliveries", "dead"}
+        return [Tab(*page, name == here) for name, page in pages.items() if name not in hidden]
+
+    def tools(self, request: HttpRequest, endpoint: Endpoint) -> list[Tab]:
+        """What the user may do to it as it is, besides testing it."""
+        state, states = endpoint.state, Endpoint.State
+        switches, recovers = may(request, "pause_endpoint"), may(request, "bulk_redeliver_delivery")
+        resume = _("Resume…") if state == states.PAUSED else _("Switch on…")
+        offered = [
+            ("pause", _("Pause…"), switches and state != states.PAUSED),
+            ("on", resume, switches and state != states.ON),
+            ("off", _("Switch off…"), switches and state != states.OFF),
+            ("recover", _("Recover…"), recovers),
+            ("reveal", _("Reveal secrets…"), may(request, "reveal_secret")),
+            ("rotate", _("Rotate the secret…"), may(request, "rotate_secret")),
+        ]
+        return [
+            Tab(self.url_of(endpoint, name), label, False) for name, label, may_ in offered if may_
+        ]
+
+    def test_url(self, request: HttpRequest, endpoint: Endpoint) -> str:
+        """Where a test event is asked for; nowhere, if the user may not, or it is not on."""
+        may_test = may(request, "test_endpoint") and endpoint.state == Endpoint.State.ON
+        return self.url_of(endpoint, "test") if may_test else ""
+
+    def handles_secrets(self, request: HttpRequest) -> bool:
+        return may(request, "reveal_secret") or may(request, "rotate_secret")
+
+    def remember(self, request: HttpRequest, endpoint: Endpoint, done: str, reason: str) -> None:
+        """Write one line to the endpoint's history."""
+        acts.note(request, endpoint, done, reason)
