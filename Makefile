@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-long test-all lint format bench clean
+.PHONY: help demo test test-long test-themes test-all screenshots lint format messages bench clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 20
@@ -18,6 +18,9 @@ test: $(VENV)/.ready .node/.ready ## Test on SQLite, and on PostgreSQL, MariaDB 
 
 test-long: $(VENV)/.ready .node/.ready ## Test what takes minutes: CHAOS_SECONDS=120 each
 	@NIGHTLY=1 $(BIN)/python -m tests.everywhere $(ARGS)
+
+test-themes: $(VENV)/.ready ## Test every screen under other skins, and each Django, in environments of their own
+	@$(BIN)/python -m pytest -q -m nightly tests/test_themes.py
 
 test-all:
 	@echo "test-all: not yet; make test runs one Python and one Django on every database."
@@ -33,6 +36,14 @@ lint: $(VENV)/.ready ## Check style, types, migrations and architecture
 format: $(VENV)/.ready ## Mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+messages: $(VENV)/.ready ## Bring the translations up to date with the texts, and compile them
+	cd webhook_delivery && ../$(BIN)/python -m django makemessages --no-wrap --no-location -l de -l ar
+	cd webhook_delivery && ../$(BIN)/python -m django compilemessages
+
+screenshots: $(VENV)/.ready .node/.ready ## Draw every screen of the console anew, into docs/console
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group screenshots
+	@$(BIN)/python -m pytest -q -n 0 tests/browser/pictures.py
 
 bench: $(VENV)/.ready ## Measure side by side (ONLY=drain,tls: some; QUICK=1: one short run of each; RUNS=9)
 	@benchmarks/set-up
@@ -52,7 +63,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 .node/.ready: tests/node/package.json | $(VENV)/.ready
-	@echo "Fetching GitHub's webhook examples and a second verifier …"
+	@echo "Fetching GitHub's webhook examples, a second verifier and axe …"
 	@mkdir -p .node && cp tests/node/package.json .node/
 	@$(BIN)/npm install --prefix .node --no-package-lock --no-audit --no-fund --silent
 	@touch $@
