@@ -1,13 +1,16 @@
 """
 Delivers outbound webhooks durably. The public names, and the order in which to read the code:
 
-1. something happened:  registry → receivers → publishing → composing, payloads → writing → hearing
+1. something happened:  registry → receivers → publishing → composing, payloads → writing;
+                        writing → searching, hearing
 2. who runs it:         doorbell → listening, scheduling → tasks, loop → drain → flights
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
 4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models
 5. the proof:           history → logbook → judging → verification; archive → restoring
-6. many at once:        batches → selecting, guarding → pump
-7. around it:           conf, checks, validation, clock, keys, endpoints, redelivery, health, admin;
+6. many at once:        batches → selecting, guarding, missing → pump;
+                        acknowledging → grouping; charts → figures → rollups
+7. around it:           conf, checks, validation, clock, keys, endpoints, redelivery,
+                        forwarding, health → pulse, roles, admin;
                         rotation, of one secret, and resealing, of all; verifying, for receivers
 """
 
