@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ from django.utils import timezone
 
 from tests.million import fill
 from tests.test_claim_plans import explained, nodes
-from webhook_delivery import batches
-from webhook_delivery.models import Delivery, Endpoint, Event
+from tests.test_console_redeliveries import answer, ask
+from webhook_delivery import batches, pump
+from webhook_delivery.models import Delivery, Endpoint, Event, RedeliveryBatch, Transition
 from webhook_delivery.selecting import selection_of
 
 pytestmark = [pytest.mark.nightly, pytest.mark.django_db(transaction=True)]
@@ -162,3 +164,45 @@ if connection.vendor == "postgresql":
         assert [each for each in looks if each.scans] == []
         assert [each for each in looks if each.queries > QUERIES] == []
         assert [each for each in looks if each.milliseconds > QUICK_MS] == []
+
+    def test_a_hundred_thousand_dead_letters_are_taken_on_at_once_and_fed_evenly():
+        fill(ROWS, hours=1)
+        client = Client()
+        client.force_login(User.objects.create_superuser("ada", password="x"))
+        dead = Delivery.objects.dead().count()
+        page = ask(client)
+
+        began = time.perf_counter()
+        answer(
+            client,
+            page,
+            {},
+            speed="own",
+            canary="0",
+            stop_above="",
+            typed=str(page.context["form"].number.of),
+        )
+        seconds = time.perf_counter() - began
+
+        batch = RedeliveryBatch.objects.get()
+        fed = [fed_once(batch) for _ in range(6)]
+        batches.cancel(batch.pk)
+        sent_when_cancelled = Transition.objects.filter(batch=batch).count()
+        print(f"\n{dead:,} taken on in {seconds * 1000:.0f} ms; fed by {fed} statements")
+        assert fed_once(batch) <= 1
+        assert seconds < 1
+        assert max(fed[1:]) == min(fed[1:])
+        assert Transition.objects.filter(batch=batch).count() == sent_when_cancelled > 2000
+        assert Delivery.objects.dead().count() == dead - sent_when_cancelled
+
+
+def fed_once(batch: RedeliveryBatch) -> int:
+    """Feed it, and let what was fed arrive; with how many statements it was fed."""
+    RedeliveryBatch.objects.update(due_at=timezone.now() - timedelta(seconds=30))
+    with CaptureQueriesContext(connection) as captured:
+        pump.feed(using="default")
+    fed = Delivery.objects.pending().filter(transitions__batch=batch)
+    Delivery.objects.filter(pk__in=list(fed.values_list("pk", flat=True))).update(
+        state="delivered", due_at=None, ended_at=timezone.now()
+    )
+    return len(captured)

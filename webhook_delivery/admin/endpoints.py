@@ -52,11 +52,11 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
     change_form_template = "admin/webhook_delivery/endpoint/change_form.html"
     list_display = [
         "name",
-        "address",
         "state_badge",
         "day",
         "dead",
         "oldest_due",
+        "address",
         "tenant",
         "deliveries",
     ]
