@@ -472,7 +472,7 @@ def test_who_may_not_see_payloads_is_told_so_and_sees_none(receiver, endpoint, s
 
     page = page_of(reader(), letter)
 
-    assert "Hidden. You need the “View payloads” permission." in page
+    assert "Hidden. You need the permission “Can see bodies, headers and answers”." in page
     for hidden in ["confidential", "the answer", "webhook-signature", "curl --request"]:
         assert hidden not in page
 

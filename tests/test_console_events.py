@@ -163,7 +163,7 @@ def test_of_very_many_deliveries_fifty_are_shown(root, receiver, django_assert_n
 def test_what_the_user_may_not_see_is_not_there(event, new):
     page = page_of(reader(), event)
 
-    assert "Hidden. You need the “View payloads” permission." in page
+    assert "Hidden. You need the permission “Can see bodies, headers and answers”." in page
     assert "number" not in page
     assert "You may not look at deliveries." in page
     assert "Send to another endpoint" not in page

@@ -148,7 +148,8 @@ def test_a_button_copies_and_says_so(root, clipboard):
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "12 hours ago"), ("de", "vor 12 Stunden")])
-def test_times_are_told_in_the_language_of_the_page(root, language, said):
+def test_times_are_told_in_the_language_of_the_page(root, request, language, said):
+    request.addfinalizer(root.driver.delete_all_cookies)  # the next one speaks English again
     root.driver.add_cookie({"name": "django_language", "value": language})
     root.go(f"{HOME}/deadletter/")
     run(root, f"document.querySelector('time.webhook-time').dateTime = {HALF_A_DAY_AGO}")

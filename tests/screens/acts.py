@@ -17,7 +17,7 @@ from webhook_delivery.admin.asking import Token
 from webhook_delivery.models import Acknowledgement, Delivery, Endpoint, RedeliveryBatch, Secret
 
 Fields = dict[str, Any]
-TOKEN = Token(number=uuid.UUID(int=7), shown=0)
+NUMBER = uuid.UUID(int=7)
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class Act:
     """Sees to it that there is something to do for the row; returns what is posted then."""
     too_late: Callable[[Any], object] | None
     """Changes the row so that nothing is left to do; None: there always is."""
+
+
+def token() -> str:
+    """Of a question that has just been asked: what dies later is not sent."""
+    return str(Token(number=NUMBER, shown=0))
 
 
 def becomes(**columns: Any) -> Callable[[Model], Fields]:
@@ -61,7 +66,7 @@ def every_dead_one(**columns: Any) -> Callable[[Model], object]:
 
 def answered(_page: Model) -> None:
     """Somebody has answered the same question."""
-    RedeliveryBatch.objects.filter(pk=newest(RedeliveryBatch).pk).update(token=TOKEN.number)
+    RedeliveryBatch.objects.filter(pk=newest(RedeliveryBatch).pk).update(token=NUMBER)
 
 
 def with_a_secret(row: Endpoint) -> Fields:
@@ -80,13 +85,13 @@ def acknowledged(_page: Model) -> Fields:
 
 
 SENT_AGAIN = {
-    "token": str(TOKEN),
     "speed": "rate",
     "rate": 10,
     "attempts": "once",
     "canary": 0,
     "reason": "after deploy",
 }
+MISSED = {"since": "2026-01-01T00:00", "rate": 10, "reason": "they were away"}
 GONE = {"state": "done", "ended_at": timezone.now()}
 TOMORROW = timezone.now() + timedelta(days=1)
 
@@ -106,9 +111,7 @@ ACTS = {
     "endpoint_on_now": Act(becomes(state="paused"), becomes(state="on")),
     "endpoint_off_now": Act(asks(reason="gone"), becomes(state="off")),
     "endpoint_test": Act(asks(), becomes(state="off")),
-    "endpoint_recover_missed_now": Act(
-        asks(since="2026-01-01T00:00", token=str(TOKEN), rate=10, reason="they were away"), answered
-    ),
+    "endpoint_recover_missed_now": Act(lambda _row: {**MISSED, "token": token()}, answered),
     "endpoint_reveal_show": Act(asks(reason="they lost it"), None),
     "endpoint_rotate_now": Act(with_a_secret, with_a_secret),
     "event_forward_now": Act(
@@ -122,7 +125,9 @@ ACTS = {
     "failuregroup_reopen": Act(
         acknowledged, lambda _page: Acknowledgement.objects.filter(reason="http_5xx").delete()
     ),
-    "redeliverybatch_start": Act(lambda _page: {**dead(), **SENT_AGAIN}, answered),
+    "redeliverybatch_start": Act(
+        lambda _page: {**dead(), **SENT_AGAIN, "token": token()}, answered
+    ),
     "redeliverybatch_pause": Act(becomes(state="running"), becomes(**GONE)),
     "redeliverybatch_resume": Act(becomes(state="guarded"), becomes(**GONE)),
     "redeliverybatch_rate": Act(asks(rate=5), becomes(**GONE)),
