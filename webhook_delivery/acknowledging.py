@@ -39,14 +39,10 @@ def acknowledge(
             return False
         action = _record("snooze" if until else "acknowledge", failure, by, note, using)
         said = {"by_id": action.by_id, "by_name": action.by_name, "note": action.reason}
-        if not _kept(failure, using).update(until=until, at=Now(), **said):
-            Acknowledgement.objects.using(using).create(
-                endpoint_id=failure.endpoint,
-                reason=failure.reason,
-                status=failure.status,
-                until=until,
-                **said,
-            )
+        if before:
+            _kept(failure, using).update(until=until, at=Now(), **said)
+        else:  # if another is faster, the constraint says so
+            _create(failure, until, said, using)
         return True
 
     return _unless_another_did(keep, using)
@@ -88,6 +84,18 @@ def _unless_another_did(work: Callable[[], bool], using: str) -> bool:
         return insist(work, using=using)
     except IntegrityError:
         return False
+
+
+def _create(
+    failure: Failure, until: datetime | None, said: dict[str, Any], using: str
+) -> Acknowledgement:
+    return Acknowledgement.objects.using(using).create(
+        endpoint_id=failure.endpoint,
+        reason=failure.reason,
+        status=failure.status,
+        until=until,
+        **said,
+    )
 
 
 def _record(verb: str, failure: Failure, by: Any, note: str, using: str) -> ConsoleAction:

@@ -53,6 +53,8 @@ def names_of(batches: Sequence[RedeliveryBatch]) -> dict[int, str]:
 
 def _fared(batch: RedeliveryBatch) -> tuple[batches.Progress | None, list[Delivery]]:
     """How those that it sent have fared, and the last failures; nothing, if that takes too long."""
+    if batch.kind == RedeliveryBatch.Kind.MISSED:  # what it makes is like what any event makes
+        return None, []
     try:
         with patience(using=batch._state.db or DEFAULT_DB_ALIAS):
             return batches.progress(batch), progress.last_failures(batch)
