@@ -14,11 +14,11 @@ from django.db.models import Case, Count, F, Max, Value, When
 
 from webhook_delivery import doorbell, missing
 from webhook_delivery.clock import Now
-from webhook_delivery.counting import Number, count_each
+from webhook_delivery.counting import Number, both, count, count_each
 from webhook_delivery.guarding import Fate, fate
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, RedeliveryBatch, Transition
-from webhook_delivery.selecting import COUNTED, count, off, on, selected
+from webhook_delivery.selecting import COUNTED, off, on, selected
 
 State = RedeliveryBatch.State
 
@@ -46,8 +46,8 @@ def preview(selection: Mapping[str, Any], *, using: str | None = None) -> Previe
     """Say how many deliveries a selection holds (see `selecting.selection_of`)."""
     using = _home(using)
     rows = selected(selection, using=using)
-    kinds = {"chosen": rows, "sent": on(rows), "left": off(rows)}
-    return Preview(**count_each(kinds, cap=COUNTED, using=using))
+    parts = count_each({"sent": on(rows), "left": off(rows)}, cap=COUNTED, using=using)
+    return Preview(chosen=both(*parts.values(), cap=COUNTED), **parts)
 
 
 def start(
@@ -73,13 +73,14 @@ def start(
     using = _home(using)
 
     def begin() -> RedeliveryBatch:
-        rows = selected(selection, using=using)
-        number = count(rows).of
+        number = count(selected(selection, using=using), cap=COUNTED).of
         newest = Delivery.objects.using(using).aggregate(newest=Max("pk"))["newest"]
         action = ConsoleAction.record(
             "redeliver", [], by=by, reason=reason, using=using, count=number
         )
-        batch = RedeliveryBatch.objects.using(using).create(
+        return _create(
+            action,
+            using,
             selection=dict(selection),
             cutoff=newest or 0,
             expected=number,
@@ -88,13 +89,7 @@ def start(
             stop_above=stop_above,
             once=once,
             token=token,
-            due_at=Now(),
-            by_id=action.by_id,
-            by_name=action.by_name,
-            reason=action.reason,
         )
-        doorbell.ring_on_commit(using=using)
-        return batch
 
     return insist(begin, using=using)
 
@@ -132,7 +127,9 @@ def start_missed(
     def begin() -> RedeliveryBatch:
         who = {"by": by, "reason": reason, "about": f"{to.pk} ({to.name})"}
         action = ConsoleAction.record("recover_missed", [], using=using, count=number, **who)
-        batch = RedeliveryBatch.objects.using(using).create(
+        return _create(
+            action,
+            using,
             kind=RedeliveryBatch.Kind.MISSED,
             selection=selection,
             cutoff=0,
@@ -142,13 +139,7 @@ def start_missed(
             rate_per_second=rate,
             once=False,
             token=token,
-            due_at=Now(),
-            by_id=action.by_id,
-            by_name=action.by_name,
-            reason=action.reason,
         )
-        doorbell.ring_on_commit(using=using)
-        return batch
 
     return insist(begin, using=using)
 
@@ -198,6 +189,14 @@ def progress(batch: RedeliveryBatch) -> Progress:
         delivered, being_sent = state == Delivery.State.DELIVERED, state == Delivery.State.SENDING
         found[fate(delivered=delivered, being_sent=being_sent, tried=was_tried)] += number
     return Progress(found[Fate.DELIVERED], found[Fate.FAILED], found[Fate.WAITING])
+
+
+def _create(action: ConsoleAction, using: str, **fields: Any) -> RedeliveryBatch:
+    """Write it, by whom and why its line in the audit says, and ring: it is due."""
+    who = {"by_id": action.by_id, "by_name": action.by_name, "reason": action.reason}
+    batch = RedeliveryBatch.objects.using(using).create(due_at=Now(), **who, **fields)
+    doorbell.ring_on_commit(using=using)
+    return batch
 
 
 def _switch(

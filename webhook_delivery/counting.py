@@ -19,6 +19,17 @@ class Number(NamedTuple):
         return f"{self.of:,}+" if self.capped else f"{self.of:,}"
 
 
+def count(rows: QuerySet[Any], *, cap: int) -> Number:
+    """Count the rows, up to the cap."""
+    return _capped(rows.order_by().values("pk")[: cap + 1].count(), cap)
+
+
+def both(one: Number, other: Number, *, cap: int) -> Number:
+    """How many there are of two kinds that share no row, as if they had been counted together."""
+    together = one.of + other.of
+    return Number(min(together, cap), one.capped or other.capped or together > cap)
+
+
 def count_each(rows: Mapping[str, QuerySet[Any]], *, cap: int, using: str) -> dict[str, Number]:
     """Count the rows of each name, up to the cap, with one statement for all of them."""
     parts: list[str] = []
@@ -32,7 +43,8 @@ def count_each(rows: Mapping[str, QuerySet[Any]], *, cap: int, using: str) -> di
     with connections[using].cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(parts)}", values)
         found = cursor.fetchone()
-    return {
-        name: Number(min(number, cap), number > cap)
-        for name, number in zip(rows, found, strict=True)
-    }
+    return {name: _capped(number, cap) for name, number in zip(rows, found, strict=True)}
+
+
+def _capped(counted: int, cap: int) -> Number:
+    return Number(min(counted, cap), counted > cap)

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Left, Length, Right
 from django.db.models.lookups import Exact
 
-from webhook_delivery import lifecycle
+from webhook_delivery import counting, lifecycle
 from webhook_delivery.counting import Number
 from webhook_delivery.lifecycle import Owed, sequence_of
 from webhook_delivery.models import Delivery, Endpoint, Event, Subscription
@@ -40,8 +40,7 @@ def missed(endpoint: Endpoint, since: datetime, *, using: str) -> QuerySet[Event
 
 def count(events: QuerySet[Event]) -> Number:
     """How many there are, counted so far and no farther."""
-    number = events.order_by().values("pk")[: COUNTED + 1].count()
-    return Number(min(number, COUNTED), number > COUNTED)
+    return counting.count(events, cap=COUNTED)
 
 
 def newest(*, using: str) -> uuid.UUID | None:

@@ -9,13 +9,11 @@ from uuid import UUID
 
 from django.db.models import F
 
-from webhook_delivery.counting import Number
 from webhook_delivery.models import (
     Delivery,
     DeliveryQuerySet,
     Endpoint,
     RedeliveryBatch,
-    SearchKey,
     Transition,
 )
 from webhook_delivery.models.event import event_of
@@ -116,8 +114,7 @@ def found(rows: DeliveryQuerySet, term: str) -> DeliveryQuerySet:
     if event_of(term) or term.isdecimal():
         return rows.named(term)
     if pair := key_and_value(term):
-        keys = SearchKey.objects.using(rows.db).filter(key=pair[0], value=pair[1])
-        return rows.filter(event__in=keys.values("event"))
+        return rows.with_key(*pair)
     return rows.filter(event__event_type=term)
 
 
@@ -152,12 +149,6 @@ def _unsent(rows: DeliveryQuerySet, batch: int, which: str) -> DeliveryQuerySet:
     ahead = meant.filter(pk__gt=chosen.cursor, pk__lte=chosen.cutoff)
     left = meant.filter(pk__lte=chosen.cursor).exclude(pk__in=sent)
     return rows.filter(pk__in=(ahead if which == "ahead" else left).values("pk"))
-
-
-def count(rows: DeliveryQuerySet) -> Number:
-    """How many there are, counted so far and no farther."""
-    number = rows.order_by().values("pk")[: COUNTED + 1].count()
-    return Number(min(number, COUNTED), number > COUNTED)
 
 
 def on(rows: DeliveryQuerySet) -> DeliveryQuerySet:

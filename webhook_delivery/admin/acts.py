@@ -68,14 +68,8 @@ def note(
     request: HttpRequest, row: Model, message: str, reason: str = "", *, flag: int = CHANGE
 ) -> None:
     """Write one line of admin history about a row."""
-    LogEntry.objects.create(
-        user_id=cast(int, request.user.pk),
-        content_type=ContentType.objects.get_for_model(type(row)),
-        object_id=str(row.pk),
-        object_repr=str(row)[:200],
-        action_flag=flag,
-        change_message=_with_reason(message, reason),
-    )
+    said = _with_reason(message, reason)
+    _enter(request, type(row), said, about=str(row)[:200], pk=str(row.pk), flag=flag)
 
 
 def _done(act: Act, request: HttpRequest, deliveries: DeliveryQuerySet, reason: str) -> Done:
@@ -92,14 +86,30 @@ def _done(act: Act, request: HttpRequest, deliveries: DeliveryQuerySet, reason: 
 def _remember(request: HttpRequest, done: Done, message: str, reason: str) -> None:
     """Write one line of admin history, on the delivery if it was just one."""
     one = done.ids[0] if done.count == 1 else None
+    if one:
+        note(request, Delivery(pk=one), message, reason)
+        return
     many = ngettext("%(count)s delivery", "%(count)s deliveries", done.count)
+    about = many % {"count": done.count}
+    _enter(request, Delivery, _with_reason(message, reason), about=about)
+
+
+def _enter(
+    request: HttpRequest,
+    model: type[Model],
+    message: str,
+    *,
+    about: str,
+    pk: str | None = None,
+    flag: int = CHANGE,
+) -> None:
     LogEntry.objects.create(
         user_id=cast(int, request.user.pk),
-        content_type=ContentType.objects.get_for_model(Delivery),
-        object_id=str(one) if one else None,
-        object_repr=str(Delivery(pk=one)) if one else many % {"count": done.count},
-        action_flag=CHANGE,
-        change_message=_with_reason(message, reason),
+        content_type=ContentType.objects.get_for_model(model),
+        object_id=pk,
+        object_repr=about,
+        action_flag=flag,
+        change_message=message,
     )
 
 

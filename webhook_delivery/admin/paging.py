@@ -7,6 +7,8 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.utils.functional import cached_property
 
+from webhook_delivery.counting import Number, count
+
 CAP = 10_000
 """So many rows are counted, and can be paged through; a filter finds the others."""
 
@@ -17,14 +19,14 @@ class CappedPaginator(Paginator):
     cap = CAP
 
     @cached_property
-    def counted(self) -> int:
+    def counted(self) -> Number:
         rows: Any = self.object_list
-        return int(rows.order_by().values("pk")[: self.cap + 1].count())
+        return count(rows, cap=self.cap)
 
     @cached_property
     def count(self) -> int:
-        return min(self.counted, self.cap)
+        return self.counted.of
 
     @property
     def capped(self) -> bool:
-        return self.counted > self.cap
+        return self.counted.capped
