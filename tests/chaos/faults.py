@@ -188,6 +188,12 @@ def bury(stage: Stage) -> None:
         stage.risk()
 
 
+def supervise(stage: Stage) -> None:
+    """A supervisor that ends what does not answer hits claims as any other fault does."""
+    if stage.supervisor.look():
+        stage.risk()
+
+
 def terminate_backends(stage: Stage) -> None:
     """Cut every connection to the database but our own."""
     with connection.cursor() as cursor:

@@ -8,7 +8,7 @@ from random import Random
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from tests.chaos.faults import Stage, bury
+from tests.chaos.faults import Stage, bury, supervise
 from webhook_delivery.models import Delivery
 
 QUIET_SECONDS = 90
@@ -20,7 +20,7 @@ def rampage(stage: Stage, faults: Iterator[str], *, seconds: float, every: float
     ends, due = time.monotonic() + seconds, time.monotonic() + every
     fault = next(faults, None)
     while time.monotonic() < ends and stage.publisher.process.running():
-        stage.supervisor.look()
+        supervise(stage)
         stage.thaw()
         stage.senders.look(stage.supervisor.members)
         if fault and time.monotonic() >= due:
@@ -38,7 +38,7 @@ def rest(stage: Stage) -> float:
     """Wait until nothing is unfinished. Returns for how many seconds."""
     began = time.monotonic()
     while _unfinished():
-        stage.supervisor.look()
+        supervise(stage)
         if time.monotonic() - began > QUIET_SECONDS:
             break
         time.sleep(0.1)

@@ -42,18 +42,22 @@ class Supervisor:
     silences: int = 0
     """How often health had to say that nothing drains."""
 
-    def look(self) -> None:
-        """Start what is gone; if nothing has drained for too long, end all that should."""
+    def look(self) -> bool:
+        """Start what is gone; if nothing has drained for too long, end all that should.
+
+        Returns whether any had to be ended, which costs the claims that they hold.
+        """
         if not self.replaces:
-            return
+            return False
         for member in self.members:
             if not member.process.running():
                 self.orphaned.append(member.process)
                 member.start()
-        if self._silent():
+        if silent := self._silent():
             self.silences += 1
             for member in self.members:
                 member.process.kill()
+        return silent
 
     def _silent(self) -> bool:
         """Who has just begun is given the time to drain."""
