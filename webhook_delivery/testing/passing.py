@@ -1,0 +1,56 @@
+"""Lets time pass for a test: what happened becomes older, and what is due later comes nearer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import F
+
+from webhook_delivery.clock import Now, seconds_until_first
+from webhook_delivery.models import (
+    Attempt,
+    Delivery,
+    Endpoint,
+    Event,
+    Lane,
+    RedeliveryBatch,
+    Secret,
+    Transition,
+)
+
+MOMENTS = {
+    Event: ["created_at"],
+    Delivery: ["created_at", "due_at", "ended_at"],
+    Attempt: ["started_at", "next_due_at"],
+    Transition: ["at"],
+    Lane: ["blocked_until", "paced_until"],
+    RedeliveryBatch: ["created_at", "due_at", "ended_at"],
+    Endpoint: ["resume_at"],
+    Secret: ["valid_until"],
+}
+"""All of them move together, so that rows and their log still say the same."""
+MOMENT = timedelta(seconds=0.01)
+"""So that what is due then, by clocks of any precision, is past."""
+
+
+def let_time_pass(by: timedelta, *, using: str) -> None:
+    """Move every moment into the past by so much."""
+    for model, names in MOMENTS.items():
+        changes = {name: F(name) - by for name in names}
+        model._base_manager.using(using).update(**changes)
+
+
+def until_the_next(*, using: str) -> timedelta | None:
+    """How long it is until something can happen that cannot happen now; None if nothing will."""
+    waiting = (
+        (Delivery.objects.using(using).waiting(), "due_at"),
+        (Delivery.objects.using(using).sending(), "due_at"),
+        (Lane.objects.using(using), "blocked_until"),
+        (Lane.objects.using(using), "paced_until"),
+        (RedeliveryBatch.objects.using(using).running(), "due_at"),
+    )
+    moments = (
+        seconds_until_first(rows.filter(**{f"{name}__gt": Now()}), name) for rows, name in waiting
+    )
+    soonest = min((moment for moment in moments if moment is not None), default=None)
+    return None if soonest is None else timedelta(seconds=max(0.0, soonest)) + MOMENT
