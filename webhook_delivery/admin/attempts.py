@@ -30,7 +30,7 @@ class RedeliveredList(ChangeList):
 
 def made(delivery: Delivery) -> str:
     """“8 of 8 · redelivered 2×”."""
-    policy = policy_of(delivery.endpoint, delivery.event.event_type, delivery.trigger)
+    policy = policy_of(delivery.endpoint, delivery.event_type, delivery.trigger)
     tried = delivery.attempts_in_run
     of = {"made": tried, "of": max(policy.max_attempts, tried)}
     if not (often := getattr(delivery, "redelivered", 0)):

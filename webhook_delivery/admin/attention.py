@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from django.db.models import Model, Q, QuerySet
@@ -12,9 +14,11 @@ from django.utils.translation import ngettext, pgettext
 
 from webhook_delivery import health
 from webhook_delivery.admin.failures import Line
+from webhook_delivery.admin.outlook import switched_off_in
 from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Endpoint, RedeliveryBatch
+from webhook_delivery.overseeing import FAILING
 from webhook_delivery.recording import REFUSALS
 
 NAMED = 5
@@ -52,23 +56,16 @@ def of_endpoints(endpoints: QuerySet[Endpoint], link_to: LinkTo) -> Iterator[Ala
     """Those that are sent nothing because they failed, not because a person wants it so."""
     refused = Q(state=Endpoint.State.OFF, state_reason__in=REFUSALS)
     broken = Q(state=Endpoint.State.ON, lane__openings__gt=0, lane__blocked_until__gt=Now())
-    found = list(endpoints.filter(refused | broken).order_by("-updated_at", "pk")[: LOOKED_AT + 1])
-    off = [endpoint for endpoint in found if endpoint.state == Endpoint.State.OFF]
-    on = [endpoint for endpoint in found if endpoint.state == Endpoint.State.ON]
-    if off:
-        said = ngettext(
-            "%(count)s endpoint is switched off: its receiver wants nothing more.",
-            "%(count)s endpoints are switched off: their receivers want nothing more.",
-            len(off),
-        )
-        yield _named(said, off, link_to)
-    if on:
-        said = ngettext(
-            "%(count)s endpoint failed again and again, and is sent nothing for a while.",
-            "%(count)s endpoints failed again and again, and are sent nothing for a while.",
-            len(on),
-        )
-        yield _named(said, on, link_to)
+    failed = Q(state=Endpoint.State.OFF, state_reason__startswith=FAILING)
+    warned = Q(state=Endpoint.State.ON, lane__warned_at__isnull=False)
+    rows = endpoints.filter(refused | failed | warned | broken).select_related("lane")
+    latest = rows.annotate(now=Now()).order_by("-updated_at", "pk")
+    told: dict[Trouble, list[Endpoint]] = {trouble: [] for trouble in _SAID}
+    for endpoint in latest[: LOOKED_AT + 1]:
+        told[_trouble_of(endpoint)].append(endpoint)
+    for trouble, some in told.items():
+        if some:
+            yield _named(_SAID[trouble](len(some)), some, link_to)
 
 
 def of_batches(batches: Sequence[RedeliveryBatch], link_to: LinkTo) -> Iterator[Alarm]:
@@ -93,7 +90,56 @@ def of_groups(lines: Sequence[Line]) -> Iterator[Alarm]:
         yield Alarm(said % {"count": len(fresh)}, names=names, more=len(fresh) > NAMED)
 
 
+class Trouble(enum.Enum):
+    """Why an endpoint is sent nothing, or may soon be."""
+
+    REFUSED = enum.auto()
+    FAILED = enum.auto()
+    WARNED = enum.auto()
+    BROKEN = enum.auto()
+
+
+_SAID: dict[Trouble, Callable[[int], str]] = {
+    Trouble.REFUSED: partial(
+        ngettext,
+        "%(count)s endpoint is switched off: its receiver wants nothing more.",
+        "%(count)s endpoints are switched off: their receivers want nothing more.",
+    ),
+    Trouble.FAILED: partial(
+        ngettext,
+        "%(count)s endpoint is switched off, for it failed for days; what it was owed is held.",
+        "%(count)s endpoints are switched off, for they failed for days; what they were owed is "
+        "held.",
+    ),
+    Trouble.WARNED: partial(
+        ngettext,
+        "%(count)s endpoint has failed for long; if that goes on, it is switched off.",
+        "%(count)s endpoints have failed for long; if that goes on, they are switched off.",
+    ),
+    Trouble.BROKEN: partial(
+        ngettext,
+        "%(count)s endpoint failed again and again, and is sent nothing for a while.",
+        "%(count)s endpoints failed again and again, and are sent nothing for a while.",
+    ),
+}
+
+
+def _trouble_of(endpoint: Endpoint) -> Trouble:
+    if endpoint.state == Endpoint.State.OFF:
+        return Trouble.REFUSED if endpoint.state_reason in REFUSALS else Trouble.FAILED
+    return Trouble.WARNED if endpoint.lane.warned_at else Trouble.BROKEN
+
+
+def _name_of(endpoint: Endpoint, link_to: LinkTo) -> Name:
+    """One that was warned of, with when it is switched off."""
+    name = visible(endpoint.name)
+    if _trouble_of(endpoint) is Trouble.WARNED:
+        left = switched_off_in(endpoint.lane.traffic, vars(endpoint)["now"])
+        name = f"{name} ({left})" if left else name
+    return Name(name, link_to(endpoint))
+
+
 def _named(said: str, endpoints: Sequence[Endpoint], link_to: LinkTo) -> Alarm:
     count = str(len(endpoints)) if len(endpoints) <= LOOKED_AT else f"{LOOKED_AT}+"
-    names = [Name(visible(endpoint.name), link_to(endpoint)) for endpoint in endpoints[:NAMED]]
+    names = [_name_of(endpoint, link_to) for endpoint in endpoints[:NAMED]]
     return Alarm(said % {"count": count}, names=names, more=len(endpoints) > NAMED)

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from webhook_delivery.admin import acts, hints
+from webhook_delivery.admin.filters import number_in
 from webhook_delivery.admin.page import Page
 from webhook_delivery.admin.payload import Payload, PayloadAdmin
 from webhook_delivery.admin.request import Request
@@ -74,6 +75,18 @@ class DeliveryPage(PayloadAdmin):
     def own_urls(self) -> list[URLPattern]:
         views = {button.name: partial(self.act_view, button=button) for button in BUTTONS}
         return [*(self.address(name, view) for name, view in views.items()), *super().own_urls()]
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Delivery | None:
+        """With its event, of which lists know as much as they show."""
+        if (number := number_in(object_id)) is None:
+            return None
+        rows: Any = self.get_queryset(request).filter(pk=number)
+        delivery: Delivery | None = (
+            rows.select_related("event", "endpoint").defer("event__body").first()
+        )
+        return delivery
 
     def payload_of(self, row: Delivery) -> Payload:
         """The body as this endpoint gets it."""

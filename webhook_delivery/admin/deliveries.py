@@ -22,7 +22,6 @@ from webhook_delivery.admin.filters import (
     EventTypeFilter,
     ReasonFilter,
     WhenFilter,
-    asks_for_type,
 )
 from webhook_delivery.admin.hiding import Hiding
 from webhook_delivery.admin.lists import Offering, Tool
@@ -37,13 +36,13 @@ class DeliveryList(Offering):
     tenant_field = "endpoint__tenant"
     search_fields = ["pk"]  # shows the field; `get_search_results` decides what it finds
     search_help_text = _(
-        "Exactly: a webhook-id (evt_…), a delivery's number, an event type, or key:value."
+        "Exactly: a webhook-id (evt_…), a delivery's number, an event type, key:value, or "
+        "shop.order:7."
     )
     list_display_links = ["id", "event_type"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        deliveries = super().get_queryset(request)
-        return deliveries.select_related("event", "endpoint").defer("event__body")
+        return super().get_queryset(request).select_related("endpoint")
 
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
@@ -54,10 +53,6 @@ class DeliveryList(Offering):
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("webhook_delivery.view_delivery")
-
-    @admin.display(description=_("event type"))
-    def event_type(self, delivery: Delivery) -> str:
-        return delivery.event.event_type
 
     @admin.display(description=_("endpoint"))
     def receiver(self, delivery: Delivery) -> str:
@@ -109,11 +104,6 @@ class DeliveryAdmin(DeliveryPage, DeliveryList):
     usual_state = ",".join(REDELIVERABLE)
     none_at_all = _("No deliveries. What is published for an endpoint will appear here.")
     none_match = _("No deliveries match these filters.")
-
-    def get_ordering(self, request: HttpRequest) -> Any:
-        """Of one type in the order of the events, as its index has them: however few there are."""
-        latest = ["-event__created_at", "-pk"]
-        return latest if asks_for_type(request) else super().get_ordering(request)
 
 
 @admin.register(DeadLetter)

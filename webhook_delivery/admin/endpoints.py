@@ -30,7 +30,12 @@ from webhook_delivery.admin.secrets import SecretsAdmin
 from webhook_delivery.admin.switching import SwitchesAdmin
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.wire import EndpointForm, SubscriptionFormSet
+from webhook_delivery.catalogue import entries
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint, Secret, Subscription
+from webhook_delivery.outcomes import patterns_matching
+
+KNOWN_TYPES = "webhook-event-types"
+"""The id of the list that browsers offer types from, beside the fields for subscriptions."""
 
 
 class SubscriptionInline(admin.TabularInline):
@@ -42,7 +47,7 @@ class SubscriptionInline(admin.TabularInline):
         """A column's heading is no label of the fields below it."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None:
-            field.widget.attrs["aria-label"] = field.label
+            field.widget.attrs |= {"aria-label": field.label, "list": KNOWN_TYPES}
         return field
 
 
@@ -71,6 +76,8 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
         "name",
         "url",
         "tenant",
+        "owner",
+        "conditions",
         "timeout_seconds",
         "retry_schedule",
         "max_in_flight",
@@ -116,6 +123,7 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:
+        context["known_types"] = {"id": KNOWN_TYPES, "patterns": _known_patterns()}
         if endpoint := context.get("original"):
             context["tabs"] = self.tabs(request, endpoint, "settings")
             context["tools"] = self.tools(request, endpoint)
@@ -181,6 +189,13 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
     def deliveries(self, endpoint: Endpoint) -> str:
         where = f"{self.list_of(Delivery)}?endpoint={endpoint.pk}"
         return format_html('<a href="{}">{}</a>', where, _("Deliveries"))
+
+
+def _known_patterns() -> list[tuple[str, str]]:
+    """What one may subscribe to, and what it means: each type, and all below a word."""
+    known = {entry.event_type: entry.description for entry in entries()}
+    wider = {pattern: "" for each in known for pattern in patterns_matching(each)[1:]}
+    return sorted({**wider, **known}.items())
 
 
 def _standing(endpoint: Endpoint) -> Standing:

@@ -15,17 +15,20 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.admin.base import ReadOnlyAdmin
-from webhook_delivery.admin.filters import SpanFilter, TextFilter, TypeFilter, asks_for_type
+from webhook_delivery.admin.filters import SpanFilter, TextFilter, TypeFilter
 from webhook_delivery.admin.forwarding import ForwardingAdmin
 from webhook_delivery.admin.payload import HIDDEN, Payload
 from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.surroundings import deliveries_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.times import element
+from webhook_delivery.catalogue import entry_of
 from webhook_delivery.missing import first_at
 from webhook_delivery.models import Delivery, Event, SearchKey
 from webhook_delivery.models.event import event_of
+from webhook_delivery.references import is_reference
 from webhook_delivery.searching import key_and_value
+from webhook_delivery.validation import EVENT_TYPE
 
 OWED = 50
 """How many of an event's deliveries its page shows."""
@@ -74,7 +77,9 @@ class EventAdmin(ForwardingAdmin, ReadOnlyAdmin):
     list_filter = [TypeFilter, TenantFilter, HappenedFilter]
     sortable_by = []
     search_fields = ["pk"]  # shows the field; `get_search_results` decides what it finds
-    search_help_text = _("Exactly: a webhook-id (evt_…), an event type, or key:value.")
+    search_help_text = _(
+        "Exactly: a webhook-id (evt_…), an event type, key:value, or shop.order:7."
+    )
     fieldsets = [(None, {"fields": []})]  # the page has its own template
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -82,8 +87,9 @@ class EventAdmin(ForwardingAdmin, ReadOnlyAdmin):
 
     def get_ordering(self, request: HttpRequest) -> Any:
         """Of one type as its index has them."""
-        latest = ["-created_at", "-pk"]
-        return latest if asks_for_type(request) else super().get_ordering(request)
+        asked = request.GET.get("event_type") or request.GET.get("q") or ""
+        one_type = EVENT_TYPE.fullmatch(asked.strip()) is not None
+        return ["-created_at", "-pk"] if one_type else super().get_ordering(request)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return EventList
@@ -99,6 +105,8 @@ class EventAdmin(ForwardingAdmin, ReadOnlyAdmin):
             return queryset.filter(pk=event), False
         if found := key_and_value(term):
             return queryset.filter(pk__in=SearchKey.events_with(*found)), False
+        if is_reference(term):
+            return queryset.filter(source=term), False
         return queryset.filter(event_type=term), False
 
     def deliveries_of(self, request: HttpRequest) -> str:
@@ -125,6 +133,7 @@ class EventAdmin(ForwardingAdmin, ReadOnlyAdmin):
         texts = ("event_type", "tenant", "idempotency_key", "key", "source", "content_type")
         return {
             "event": event,
+            "entry": entry_of(event.event_type),
             "texts": {name: visible(getattr(event, name) or "") for name in texts},
             "search_keys": [(key.key, visible(key.value)) for key in event.search_keys.all()],
             "owed": owed,
@@ -170,7 +179,8 @@ class EventAdmin(ForwardingAdmin, ReadOnlyAdmin):
         """How many of its deliveries are in which state; a link to them."""
         facts = vars(event)
         if not facts["fates"]:
-            return gettext("none: nobody was subscribed")
+            named = gettext("none: nobody who was named was on")
+            return named if event.targeted else gettext("none: nobody was subscribed")
         states = dict(Delivery.State.choices)
         words = [(count, states.get(state, state)) for state, count in facts["fates"]]
         told = format_html_join(", ", "{} {}", words)

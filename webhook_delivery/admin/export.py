@@ -28,7 +28,7 @@ DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 COLUMNS = {
     "delivery": "pk",
     "webhook_id": "event__pk",
-    "event_type": "event__event_type",
+    "event_type": "event_type",
     "endpoint": "endpoint__pk",
     "endpoint_name": "endpoint__name",
     "tenant": "endpoint__tenant",

@@ -157,7 +157,7 @@ def _types(endpoint: Endpoint) -> list[OfType] | None:
     """Of which types the newest deliveries are, the most frequent first; None: it took too long."""
     using = router.db_for_read(Delivery)
     newest = Delivery.objects.using(using).for_endpoint(endpoint).order_by("-pk")
-    columns = newest.values_list("event__event_type", "state")[:NEWEST]
+    columns = newest.values_list("event_type", "state")[:NEWEST]
     try:
         with patience(using=using):
             found = Counter(columns)

@@ -34,6 +34,7 @@ LABELS: Mapping[str, Promise] = {
     Fault.SECRET: _("Secret unavailable"),
     Fault.EXHAUSTED: _("Worker exhausted"),
     Fault.INTERNAL: _("Failed in itself"),
+    Fault.EXPIRED: _("Expired"),
     Fault.WORKER_LOST: _("Worker lost"),
     Fault.UNRECORDED: _("Record lost"),
 }
@@ -82,6 +83,10 @@ HINTS: Mapping[str, Promise] = {
     Fault.INTERNAL: _(
         "The attempt failed by a fault of our own, which the worker's log names; the event may "
         "have arrived."
+    ),
+    Fault.EXPIRED: _(
+        "The event had expired before it could be sent, so nothing was sent; redeliver it if it "
+        "should arrive all the same."
     ),
     Fault.WORKER_LOST: _(
         "The worker ended before it could record an answer; the event may have arrived."

@@ -8,9 +8,11 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from webhook_delivery.admin import words
+from webhook_delivery.admin import times, words
+from webhook_delivery.ailing import ends_at
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Endpoint
+from webhook_delivery.overseeing import patience
 from webhook_delivery.pacing import Traffic
 
 
@@ -49,6 +51,7 @@ def next_said(endpoint: Endpoint, traffic: Traffic, now: datetime) -> Iterator[s
             yield _("Deliveries are held until somebody resumes it.")
         case _on:
             yield from _of_breaker(traffic, now)
+            yield from _of_failing(traffic, now)
             yield _("It is switched off if it answers 410, or asks for that by a header.")
     if endpoint.retry_schedule is not None:
         yield _budget(1 + len(endpoint.retry_schedule))
@@ -72,6 +75,25 @@ def _of_breaker(traffic: Traffic, now: datetime) -> Iterator[str]:
         "After %(left)s more failures in a row, nothing is sent for %(span)s.",
         left,
     ) % {"left": words.number(left), "span": words.span(_next_wait(traffic))}
+
+
+def _of_failing(traffic: Traffic, now: datetime) -> Iterator[str]:
+    """Since when nothing has arrived, and what comes of that."""
+    if traffic.failing_since is None:
+        return
+    yield _("It has failed since %(moment)s.") % {"moment": times.exact(traffic.failing_since)}
+    if left := switched_off_in(traffic, now):
+        yield _("If that goes on, it is switched off %(when)s.") % {"when": left}
+
+
+def switched_off_in(traffic: Traffic, now: datetime) -> str:
+    """When it is switched off if nothing arrives; empty if that cannot be said."""
+    ends = ends_at(traffic, patience())
+    if ends is None:
+        return ""
+    left = (ends - now).total_seconds()
+    in_ = _("in %(span)s") % {"span": words.span(left)}
+    return in_ if left > 0 else _("with the next failure")
 
 
 def _next_wait(traffic: Traffic) -> float:

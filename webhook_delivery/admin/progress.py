@@ -107,8 +107,7 @@ def last_failures(batch: RedeliveryBatch) -> list[Delivery]:
     failed = sent.filter(delivery__attempts_made__gt=F("after")).exclude(
         delivery__state__in=[Delivery.State.DELIVERED, Delivery.State.SENDING]
     )
-    rows = failed.select_related("delivery__endpoint", "delivery__event")
-    newest = rows.defer("delivery__event__body").order_by("-pk")[:FAILURES]
+    newest = failed.select_related("delivery__endpoint").order_by("-pk")[:FAILURES]
     return [each.delivery for each in newest]
 
 

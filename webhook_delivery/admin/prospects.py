@@ -66,12 +66,24 @@ def forecast_of(delivery: Delivery, now: datetime) -> Forecast:
     sending = delivery.state == State.SENDING
     begins = now if sending else delivery.due_at and max(delivery.due_at, now)
     number = max(1, delivery.attempts_in_run + (not sending))
-    return forecast(policy, number=number, begins=begins, jitter=settings.RETRY_JITTER)
+    return forecast(
+        policy,
+        number=number,
+        begins=begins,
+        jitter=settings.RETRY_JITTER,
+        expires_at=_expires_at(delivery),
+    )
 
 
 def own_policy(delivery: Delivery) -> Policy:
     """The one that the workers go by."""
     return policy_of(delivery.endpoint, delivery.event.event_type, delivery.trigger)
+
+
+def _expires_at(delivery: Delivery) -> datetime | None:
+    """A person who redelivers overrides it."""
+    automatic = delivery.trigger == Delivery.Trigger.SCHEDULE
+    return delivery.event.expires_at if automatic else None
 
 
 def _due_in(seconds: float) -> str:
@@ -102,7 +114,10 @@ def _waits(seen: Forecast) -> Iterator[str]:
 
 
 def _notices(delivery: Delivery, around: Around) -> Iterator[str]:
-    """What keeps it from being sent although its time may have come."""
+    """What keeps it from being sent although its time may have come, or soon will."""
+    if expires_at := _expires_at(delivery):
+        said = _("Its event expires: no attempt begins after %(moment)s.")
+        yield said % {"moment": hints.moment(expires_at)}
     yield from _of_endpoint(delivery.endpoint)
     if delivery.state == State.PENDING:
         yield from _of_breaker(delivery.endpoint, around)

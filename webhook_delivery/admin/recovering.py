@@ -223,6 +223,11 @@ def _consequences(endpoint: Endpoint, since: datetime, number: Number) -> list[s
 
 
 def _because_of(endpoint: Endpoint) -> list[str]:
+    only = gettext("Its conditions decide which: what does not meet them is left out.")
+    return [*([only] if endpoint.conditions else []), *_because_of_its_state(endpoint)]
+
+
+def _because_of_its_state(endpoint: Endpoint) -> list[str]:
     if endpoint.state == Endpoint.State.PAUSED:
         return [gettext("It is paused: they will be held until it is resumed.")]
     if endpoint.state == Endpoint.State.OFF:

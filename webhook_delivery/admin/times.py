@@ -22,6 +22,11 @@ def relative(moment: datetime) -> str:
     return _("%(span)s ago") % {"span": timesince(moment, now, depth=1)}
 
 
+def exact(moment: datetime) -> str:
+    """“2026-11-21 14:02 UTC”, in the reader's time zone."""
+    return formats.date_format(timezone.localtime(moment), "Y-m-d H:i T")
+
+
 def element(moment: datetime | None) -> str:
     """The same as HTML, with the exact time as its title; empty for None."""
     if moment is None:

@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import keys
 from webhook_delivery.models import Endpoint, Subscription
+from webhook_delivery.models.fields import validate_conditions
 from webhook_delivery.validation import validate_client_certificate, validate_headers
 
 MASK = "••••••••"
@@ -28,11 +29,31 @@ class ScheduleField(forms.JSONField):
         return "" if value is None else super().prepare_value(value)
 
 
+class ConditionsField(forms.JSONField):
+    """What a body must hold; empty where there is nothing, instead of `{}`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "show_hidden_initial": False})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value in ({}, None) else super().prepare_value(value)
+
+    def clean(self, value: Any) -> Any:
+        cleaned = super().clean(value)
+        if cleaned is None:
+            return {}
+        validate_conditions(cleaned)  # Django asks no validator about what is empty, such as []
+        return cleaned
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(initial or None, data)
+
+
 class EndpointForm(forms.ModelForm):
     """An endpoint as a person edits it."""
 
     class Meta:
-        field_classes = {"retry_schedule": ScheduleField}
+        field_classes = {"retry_schedule": ScheduleField, "conditions": ConditionsField}
 
     headers = forms.CharField(
         label=_("Headers"),

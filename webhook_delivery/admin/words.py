@@ -121,6 +121,7 @@ _SAID: dict[str, tuple[Promise, Callable[[Any], Promise | str]]] = {
     "tenant": (gettext_lazy("tenant %(it)s"), visible),
     "tenants": (gettext_lazy("of the tenants: %(it)s"), lambda them: visible(", ".join(them))),
     "q": (gettext_lazy("found by “%(it)s”"), visible),
+    "source": (gettext_lazy("about %(it)s"), visible),
     "since": (gettext_lazy("created since %(it)s"), _moment),
     "until": (gettext_lazy("created before %(it)s"), _moment),
     "died_since": (gettext_lazy("ended since %(it)s"), _moment),
