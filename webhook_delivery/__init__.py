@@ -1,17 +1,22 @@
 """
 Delivers outbound webhooks durably. The public names, and the order in which to read the code:
 
-1. something happened:  registry → receivers → publishing → composing, payloads → writing;
-                        writing → searching, hearing
+1. something happened:  registry → receivers, bulk → binding → telling → coalescing → occasions
+                        → tellers → transitions, shaping; then
+                        publishing → composing, payloads → writing;
+                        writing → searching, targeting → hearing, conditions → paths;
+                        catalogue → deriving; composing → fitting; presenting, asyncapi
 2. who runs it:         doorbell → listening, scheduling → tasks, loop → drain → flights
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
-4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models
+4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models;
+                        notifying → signals; overseeing → ailing
 5. the proof:           history → logbook → judging → verification; archive → restoring
-6. many at once:        batches → selecting, guarding, missing → pump;
+6. many at once:        gradual → batches → selecting, guarding, missing → pump;
                         acknowledging → grouping; charts → figures → rollups
-7. around it:           conf, checks, validation, clock, keys, endpoints, redelivery,
-                        forwarding, health → pulse, roles, admin;
-                        rotation, of one secret, and resealing, of all; verifying, for receivers
+7. around it:           conf, checks, validation, clock, relating → references, keys, endpoints,
+                        subscribing, redelivery, forwarding, health → pulse, roles, admin;
+                        rotation, of one secret, and resealing, of all
+8. the other side:      verifying → receiving; testing, for those who use the app
 """
 
 from __future__ import annotations
@@ -22,10 +27,16 @@ from typing import TYPE_CHECKING, Any
 from webhook_delivery.version import __version__
 
 if TYPE_CHECKING:
+    from webhook_delivery.bulk import WebhookQuerySet
+    from webhook_delivery.catalogue import describe
     from webhook_delivery.composing import InvalidEvent, NewEvent
     from webhook_delivery.payloads import PayloadNotSerializable
-    from webhook_delivery.publishing import publish, publish_many
-    from webhook_delivery.registry import ModelWebhooks, register
+    from webhook_delivery.publishing import apublish, apublish_many, publish, publish_many
+    from webhook_delivery.receiving import WebhookRequest, receives
+    from webhook_delivery.registry import register
+    from webhook_delivery.relating import TellsWebhooks, deliveries_of
+    from webhook_delivery.subscribing import subscribe
+    from webhook_delivery.tellers import ModelWebhooks
     from webhook_delivery.verifying import InvalidSignature, verify
 
 __all__ = [
@@ -34,22 +45,40 @@ __all__ = [
     "ModelWebhooks",
     "NewEvent",
     "PayloadNotSerializable",
+    "TellsWebhooks",
+    "WebhookQuerySet",
+    "WebhookRequest",
     "__version__",
+    "apublish",
+    "apublish_many",
+    "deliveries_of",
+    "describe",
     "publish",
     "publish_many",
+    "receives",
     "register",
+    "subscribe",
     "verify",
 ]
 
 _HOMES = {
     "InvalidEvent": "composing",
     "InvalidSignature": "verifying",
-    "ModelWebhooks": "registry",
+    "ModelWebhooks": "tellers",
     "NewEvent": "composing",
     "PayloadNotSerializable": "payloads",
+    "TellsWebhooks": "relating",
+    "WebhookQuerySet": "bulk",
+    "WebhookRequest": "receiving",
+    "apublish": "publishing",
+    "apublish_many": "publishing",
+    "deliveries_of": "relating",
+    "describe": "catalogue",
     "publish": "publishing",
     "publish_many": "publishing",
+    "receives": "receiving",
     "register": "registry",
+    "subscribe": "subscribing",
     "verify": "verifying",
 }
 

@@ -19,6 +19,7 @@ from webhook_delivery.outcomes import (
     Policy,
     Verdict,
     decide,
+    in_time,
     lengthen,
 )
 
@@ -58,10 +59,14 @@ class Claim:
     tls_minimum: str = "1.2"
     first_attempted_at: datetime | None = None
     """When the first attempt began; None if this is the first."""
+    expires_at: datetime | None = None
+    """When an attempt that nobody asked for may no longer begin; None: it always may."""
     sequence: int | None = None
     """The sequence it belongs to; None: to none."""
     doubted: bool = False
     """Whether the last that was heard of its endpoint was a failure."""
+    ailing: bool = False
+    """Whether nothing has arrived there since an attempt failed, or was refused."""
     orphaned: bool = False
     """Whether its event or its endpoint is gone: then there is nothing to send."""
     _leased: float = 0.0
@@ -85,6 +90,12 @@ class Claim:
         """The present, by the database's clock: a worker's own may be wrong."""
         return self.claimed_at + timedelta(seconds=time.monotonic() - self._dated)
 
+    def expires_in(self) -> float | None:
+        """How many seconds attempts may still begin; None: as long as they like."""
+        if self.expires_at is None:
+            return None
+        return (self.expires_at - self.now()).total_seconds()
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -97,7 +108,10 @@ class Finding:
     """In seconds; None if nobody knows."""
 
     def decide(self) -> Decision:
-        """Say what follows, by the claim's policy; retries with the jitter of the settings."""
+        """Say what follows, by the claim's policy; with jitter, and before the event expires."""
+        return in_time(self.by_policy(), self.claim.expires_in())
+
+    def by_policy(self) -> Decision:
         decision = decide(self.outcome, attempt=self.claim.number_in_run, policy=self.claim.policy)
         if decision.delay is None or decision.verdict is Verdict.DEFERRED:
             return decision
@@ -119,8 +133,9 @@ class Settled:
     def lost(cls, claim: Claim) -> Self:
         """What becomes of a claim whose worker was lost: the lease was wait enough."""
         finding = Finding(claim, Outcome(fault=Fault.WORKER_LOST), started_at=claim.claimed_at)
-        decision = finding.decide()
-        return cls(finding, replace(decision, delay=None if decision.delay is None else 0.0))
+        decision = finding.by_policy()
+        at_once = replace(decision, delay=None if decision.delay is None else 0.0)
+        return cls(finding, in_time(at_once, claim.expires_in()))
 
     def state(self, *, on: bool) -> Delivery.State:
         """What the delivery becomes; a retry is held if its endpoint is not on."""

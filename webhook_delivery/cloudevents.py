@@ -35,6 +35,8 @@ class Happened:
     """A URI: where events come from."""
     subject: str = ""
     """The object that it happened to."""
+    expires_at: datetime | None = None
+    """Ours to heed: CloudEvents does not tell it."""
 
     @property
     def data(self) -> bytes:

@@ -66,6 +66,12 @@ class Settings:
     BREAKER_MAX_SECONDS: float = 5 * MINUTE
     """The longest that while can become, and the longest pause a busy receiver is granted."""
 
+    WARN_AFTER_SECONDS: float = 24 * HOUR
+    """How long an endpoint may fail until `endpoint_warned` is sent; 0: it never is."""
+
+    DISABLE_AFTER_SECONDS: float = 5 * 24 * HOUR
+    """How long an endpoint may fail until it is switched off; 0: for ever."""
+
     DRAIN_SECONDS: float = 20
     """How long one drain task runs before it hands over, so that other tasks get their turn."""
 
@@ -74,6 +80,10 @@ class Settings:
 
     MAX_PAYLOAD_BYTES: int = 256 * 1024
     """Larger bodies are refused at publish."""
+
+    VALIDATE_EVENTS: str | None = None
+    """What is refused at publish: `"schema"`, data that does not fit the schema of its type in the
+    catalogue; `"catalogue"`, types that are not in the catalogue, too; None: neither."""
 
     ALLOW_HTTP: bool = False
     """Whether endpoints may use plain `http://`. For development."""

@@ -50,6 +50,8 @@ def _place_of(error: Exception) -> str:
 def _outcome(claim: Claim, transport: Transport) -> Outcome:
     if claim.orphaned:
         return Outcome(fault=Fault.CONFIG, detail="Its event or its endpoint is gone.")
+    if _expired(claim):
+        return Outcome(fault=Fault.EXPIRED, detail=f"Its time was over at {claim.expires_at}.")
     try:
         validate_url(claim.url)
         headers, tls = _headers(claim), _tls(claim)
@@ -68,6 +70,11 @@ def _outcome(claim: Claim, transport: Transport) -> Outcome:
     if not outcome.excerpt:
         return outcome
     return replace(outcome, excerpt=masked(outcome.excerpt, _told_in_confidence(claim)))
+
+
+def _expired(claim: Claim) -> bool:
+    left = claim.expires_in()
+    return left is not None and left <= 0
 
 
 @sensitive_variables()

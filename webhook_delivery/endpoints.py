@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from webhook_delivery import doorbell, lifecycle
+from webhook_delivery import doorbell, lifecycle, notifying
 from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
-from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint
+from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint, Lane
+from webhook_delivery.signals import endpoint_disabled
 
 AT_ONCE = 5_000
 """How many strays one sweep moves at most: who sweeps may have requests in flight."""
@@ -67,9 +69,21 @@ def switch_off(endpoint: int, *, using: str, reason: str = "", by: Any = None) -
     return Switched(changed, hold_owed(endpoint, using=using))
 
 
-def mark_off(endpoint: int, *, using: str, reason: str) -> None:
-    """Switch off, and leave what it is owed to `hold_owed`, which may take longer."""
-    _set(endpoint, State.OFF, using, reason=reason)
+def mark_off(endpoint: int, *, using: str, reason: str, was: Endpoint.State | None = None) -> bool:
+    """
+    Switch off what no person did, and tell who listens; whether it was not off before.
+
+    was: only if it is in that state. What it is owed is left to `hold_owed`, or to the sweep, for
+    that may take longer.
+    """
+
+    def mark() -> bool:
+        changed = _set(endpoint, State.OFF, using, was=was, reason=reason)
+        if changed:
+            notifying.of_endpoint(endpoint_disabled, endpoint, using=using, reason=reason)
+        return changed
+
+    return insist(mark, using=using)
 
 
 def hold_owed(endpoint: int, *, using: str, most: int | None = None) -> list[int]:
@@ -84,8 +98,14 @@ def resume_due(*, using: str) -> int:
     Returns how many endpoints that were.
     """
     paused = Endpoint.objects.using(using).filter(state=State.PAUSED, resume_at__lte=Now())
+    ids = list(paused.values_list("pk", flat=True))
     on = {"state": State.ON, "state_reason": "", "resume_at": None, "updated_at": Now()}
-    return insist(lambda: paused.update(**on), using=using) if paused.exists() else 0
+
+    def resume() -> int:
+        _begin_anew(ids, using)
+        return paused.filter(pk__in=ids).update(**on)
+
+    return insist(resume, using=using) if ids else 0
 
 
 def settle_strays(*, using: str) -> None:
@@ -104,19 +124,29 @@ def _set(
     reason: str = "",
     until: datetime | None = None,
     by: Any = None,
+    was: Endpoint.State | None = None,
 ) -> bool:
     """The endpoint, in a statement of its own: publishing must not wait for what it is owed."""
     others = Endpoint.objects.using(using).filter(pk=endpoint).exclude(state=state)
+    others = others.filter(state=was) if was else others
     why = "" if state == State.ON else reason[:200]
     changes = {"state_reason": why, "resume_at": until, "updated_at": Now()}
 
     def change() -> bool:
+        if state == State.ON and others.exists():
+            _begin_anew([endpoint], using)
         changed = others.update(state=state, **changes)
         if changed and by is not None:
             _record(state, endpoint, by, reason, using)
         return bool(changed)
 
     return insist(change, using=using)
+
+
+def _begin_anew(endpoints: Collection[int], using: str) -> None:
+    """Who is switched on has all the time again until it is switched off for failing."""
+    lanes = Lane.objects.using(using).filter(pk__in=endpoints, failing_since__isnull=False)
+    lanes.update(failing_since=None, failed_at=None, failed_events=0, warned_at=None)
 
 
 def _record(state: Endpoint.State, endpoint: int, by: Any, reason: str, using: str) -> None:

@@ -28,11 +28,11 @@ def forward(event: Event, endpoint: int, *, by: Any = None, reason: str = "") ->
     Owe an event to an endpoint that it was never owed to, whatever that is subscribed to.
 
     endpoint: its number. It must be of the event's tenant, and not off; one that is paused is owed
-        it until it is on.
+        it until it is on. Until when the event waits, and when it expires, holds here too.
     by: the user who asks (or a name); reason: why. Both are kept.
     """
     using = router.db_for_write(Delivery)
-    to = Endpoint.objects.using(using).filter(pk=endpoint).first()
+    to = Endpoint.objects.using(using).annotate(now=Now()).filter(pk=endpoint).first()
     if obstacle := _obstacle(event, to, using):
         return Forwarded(None, obstacle)
     assert to is not None
@@ -58,8 +58,17 @@ def _already(to: Endpoint) -> str:
 
 
 def _make(event: Event, to: Endpoint, by: Any, reason: str, using: str) -> Delivery:
-    sequence = sequence_of(to.ordered, event.key)
-    owed = Owed(event.pk, to.pk, to.state, Now(), sequence, to.format)
+    sequence, now = sequence_of(to.ordered, event.key), vars(to)["now"]
+    owed = Owed(
+        event.pk,
+        event.event_type,
+        to.pk,
+        to.state,
+        now,
+        sequence,
+        to.format,
+        event.deliver_at,
+    )
     if lifecycle.owe([owed], using=using):
         doorbell.ring_on_commit(using=using)
     made = Delivery.objects.using(using).get(event=event.pk, endpoint=to.pk)

@@ -23,7 +23,7 @@ BY: Mapping[str, tuple[str, ...]] = {
     "failure": ("endpoint", "reason", "last_status"),
     "reason": ("reason",),
     "endpoint": ("endpoint",),
-    "event_type": ("event__event_type",),
+    "event_type": ("event_type",),
 }
 """What dead letters can be grouped by, and the columns of it; the first is what people see to."""
 
@@ -177,7 +177,7 @@ def _group(row: Mapping[str, Any], known: Mapping[int, _Known]) -> Group:
         name=mine.name,
         reason=reason,
         status=status,
-        event_type=row.get("event__event_type"),
+        event_type=row.get("event_type"),
         seen_to=mine.seen_to.get((reason or "", status)) if status is not None else None,
         **{name: row[name] for name in ("hour", "day", "week", "total", "first", "last")},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, router
@@ -22,7 +22,8 @@ from webhook_delivery.scheduling import schedules
 LONGEST_WAIT_SECONDS = 604_800
 """What a retry schedule may have at most."""
 LOOKED_AT, NAMED = 1000, 5
-"""Of how many endpoints it is asked whether their secrets can be opened; and how many are named."""
+"""Of how many endpoints it is asked whether their secrets can be opened, and of how many deliveries
+whether they are too late; and how many are named."""
 COUNTED = 100
 """Of rows that are wrong, no more are counted."""
 SLACK_SECONDS = 60
@@ -56,6 +57,24 @@ def examine(*, using: str | None = None) -> list[Illness]:
         return [*flow, *net, *_shut(using), *_far_off(using), *_unreachable(using)]
     except (DatabaseError, InterfaceError) as error:
         return [_database(error)]
+
+
+def remarks(*, using: str | None = None) -> list[str]:
+    """Say what is no illness of ours, and should be known: endpoints that have failed for long."""
+    using = using or router.db_for_write(Delivery)
+    on = Lane.objects.using(using).filter(endpoint__state=Endpoint.State.ON)
+    warned = on.filter(warned_at__isnull=False).order_by("failing_since", "pk")
+    try:
+        return [_remark(lane) for lane in warned.select_related("endpoint")[:NAMED]]
+    except (DatabaseError, InterfaceError):
+        return []
+
+
+def _remark(lane: Lane) -> str:
+    assert lane.failing_since is not None
+    since = f"{lane.failing_since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    facts = {"number": lane.pk, "name": lane.endpoint, "since": since}
+    return _("Endpoint %(number)s (%(name)s) has failed since %(since)s.") % facts
 
 
 def glance(*, using: str) -> list[Illness]:
@@ -184,8 +203,7 @@ def _far_off(using: str) -> Iterator[Illness]:
     """A database whose clock was wrong for a while has written moments that will not come."""
     longest = max(LONGEST_WAIT_SECONDS, settings.RETRY_AFTER_CAP_SECONDS)
     deliveries = Delivery.objects.using(using)
-    waits = _beyond(deliveries.pending(), longest * (1 + settings.RETRY_JITTER))
-    if count := _count(waits):
+    if count := _too_late(_beyond(deliveries.pending(), longest * (1 + settings.RETRY_JITTER))):
         yield Illness(
             "far_off",
             _("%s deliveries are due later than any wait allows: was a clock wrong?") % count,
@@ -206,6 +224,12 @@ def _beyond(rows: DeliveryQuerySet, seconds: float) -> DeliveryQuerySet:
     return rows.filter(due_at__gt=Now() + timedelta(seconds=seconds + SLACK_SECONDS))
 
 
+def _too_late(rows: DeliveryQuerySet) -> str:
+    """Of those that are due last, those that were not published for so late."""
+    last = rows.order_by("-due_at").values_list("due_at", "event__deliver_at")[:LOOKED_AT]
+    return _said(len([due for due, wished in last if not (due and wished and wished >= due)]))
+
+
 def _unreachable(using: str) -> Iterator[Illness]:
     undated = Q(state="sending", due_at=None) | Q(state="pending", due_at=None, sequence=None)
     unclaimed = Q(state="sending", claim=None)
@@ -219,5 +243,8 @@ def _unreachable(using: str) -> Iterator[Illness]:
 
 def _count(rows: DeliveryQuerySet) -> str:
     """How many, in words; empty if none, and never counting millions."""
-    counted = len(rows.order_by().values_list("pk")[: COUNTED + 1])
+    return _said(len(rows.order_by().values_list("pk")[: COUNTED + 1]))
+
+
+def _said(counted: int) -> str:
     return (str(counted) if counted <= COUNTED else _("Over %d") % COUNTED) if counted else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from django.db.models import Q, QuerySet
@@ -37,11 +38,30 @@ class Subscriber(NamedTuple):
     tenant: str
     pattern: str
     moment: datetime
+    conditions: Mapping[str, Any] = MappingProxyType({})
+    """What it asks of a body, as `conditions` has them."""
 
 
 def first_page(kinds: Collection[Kind], *, using: str) -> list[Subscriber]:
     """Read the first who may hear any of these kinds; nobody does if there are none."""
     return _read(_subscribers(kinds, using))
+
+
+def anybody(event_types: Collection[str], *, using: str) -> bool:
+    """Whether any of these types may be heard at all, by whatever tenant; one query."""
+    patterns = {pattern for one in event_types for pattern in patterns_matching(one)}
+    return Subscription.objects.using(using).filter(pattern__in=patterns).exists()
+
+
+def kinds_heard(kinds: Collection[Kind], first: Collection[Subscriber]) -> set[Kind]:
+    """Which of them somebody hears, by the first page of those who may; all if it is full."""
+    asked = {(row.tenant, row.pattern) for row in first}
+    return {
+        kind
+        for kind in kinds
+        if len(first) == PAGE
+        or any((kind.tenant, pattern) in asked for pattern in patterns_matching(kind.event_type))
+    }
 
 
 def heard(
@@ -96,6 +116,7 @@ def _subscribers(kinds: Collection[Kind], using: str) -> QuerySet[Subscription, 
         "endpoint__tenant",
         "pattern",
         Now(),
+        "endpoint__conditions",
     )
     return rows.order_by("endpoint", "pk").values_list(*columns)
 

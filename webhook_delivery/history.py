@@ -50,6 +50,8 @@ class Birth:
 
     created_at: datetime
     trigger: str
+    not_before: datetime | None = None
+    """When its first attempt was wished for; None: at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ class Standing:
     trigger: str
     last_status: int | None = None
     reason: str = ""
+    not_before: datetime | None = None
+    """When its first attempt was wished for, while there was none."""
     ended_at: datetime | None = None
     """About when: the log does not tell it exactly."""
     lost: tuple[Entry, ...] = ()
@@ -131,8 +135,9 @@ def fold(birth: Birth, log: Iterable[Entry]) -> Standing:
     What the log lacks in its middle is supposed, and listed in `lost`.
     """
     log = list(log)
-    trigger = _trigger_at_birth(birth, log)
-    return reduce(_follow, log, Standing(PENDING, 0, 0, birth.created_at, trigger))
+    trigger, later = _trigger_at_birth(birth, log), birth.not_before
+    due_at = max(birth.created_at, later or birth.created_at)
+    return reduce(_follow, log, Standing(PENDING, 0, 0, due_at, trigger, not_before=later))
 
 
 def stand_in(
@@ -225,8 +230,16 @@ def _attempted(standing: Standing, entry: Attempted) -> Standing:
 
 def _moved(standing: Standing, entry: Moved) -> Standing:
     state = LEADS_TO.get(entry.verb, standing.state)
-    moved = replace(standing, state=state, due_at=entry.at if state == PENDING else None)
+    due_at = _due_after(standing, entry) if state == PENDING else None
+    moved = replace(standing, state=state, due_at=due_at)
     if entry.verb not in TRIGGERED:
         return moved
     trigger = TRIGGERED[entry.verb]
     return replace(moved, attempts_forgiven=standing.attempts_made, trigger=trigger, ended_at=None)
+
+
+def _due_after(standing: Standing, entry: Moved) -> datetime:
+    """What is released goes on waiting for its first attempt; a person's word is heeded at once."""
+    if entry.verb != RELEASE or standing.not_before is None:
+        return entry.at
+    return max(entry.at, standing.not_before)

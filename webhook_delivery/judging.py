@@ -121,12 +121,13 @@ def _lost_ending(recorded: Recorded, standing: Standing) -> Iterator[Entry]:
 
 
 def _expected(recorded: Recorded, standing: Standing, claim_ended: bool) -> dict[str, Any]:
-    """The columns that the log determines, as they should be."""
+    """The columns that the log determines, or the event, as they should be."""
     row = recorded.row
     claimed = row.state == State.SENDING and standing.state == PENDING and not claim_ended
     ended_alike = (row.ended_at is None) == (standing.ended_at is None)
     return {
         **(_claimed(recorded, standing) if claimed else _at_rest(recorded, standing)),
+        "event_type": row.event_type and (recorded.event_type or row.event_type),
         "attempts_forgiven": standing.attempts_forgiven,
         "trigger": standing.trigger,
         "last_status": standing.last_status,

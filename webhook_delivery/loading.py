@@ -74,13 +74,14 @@ def load(
     leased: float,
     using: str,
     doubted: Collection[int] = (),
+    ailing: Collection[int] = (),
 ) -> list[Claim]:
     """
     Read the claims that these rows stand for; what has no event or no endpoint is orphaned.
 
     endpoints: as `reached` gives them; without their secrets nothing can be sent.
     leased: when they were asked for, by the monotonic clock.
-    doubted: the endpoints that failed the last time.
+    doubted: the endpoints that failed the last time. ailing: those that nothing has reached since.
     """
     events = _events({row.event_id for row in rows}, using)
     firsts = _firsts(rows, using)
@@ -90,6 +91,7 @@ def load(
         _claim_of(
             row,
             doubted=row.endpoint_id in doubted,
+            ailing=row.endpoint_id in ailing,
             first_attempted_at=firsts.get(row.pk),
             **needs.of(row, events.get(row.event_id), endpoints.get(row.endpoint_id)),
             **common,
@@ -118,11 +120,11 @@ def reached(endpoints: EndpointQuerySet) -> dict[int, Endpoint]:
 
 def _events(ids: Collection[uuid.UUID], using: str) -> dict[uuid.UUID, Happened]:
     rows = Event.objects.using(using).filter(pk__in=ids)
-    columns = rows.values_list("pk", "event_type", "created_at", "content_type", "body", "source")
+    names = ("event_type", "created_at", "content_type", "body", "source", "expires_at")
     where = settings.CLOUDEVENTS_SOURCE
     return {
-        pk: Happened(webhook_id(pk), kind, at, media, bytes(body), source=where, subject=about)
-        for pk, kind, at, media, body, about in columns
+        pk: Happened(webhook_id(pk), kind, at, media, bytes(body), where, about, until)
+        for pk, kind, at, media, body, about, until in rows.values_list("pk", *names)
     }
 
 
@@ -173,6 +175,7 @@ class _Needs:
         return {
             "webhook_id": event.webhook_id,
             "policy": self._policies[policy],
+            "expires_at": event.expires_at if row.trigger == Delivery.Trigger.SCHEDULE else None,
             **self._written[written],
             **self._reached[endpoint.pk],
         }

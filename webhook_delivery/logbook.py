@@ -49,7 +49,7 @@ class Recorded:
 
     @property
     def birth(self) -> Birth:
-        return Birth(self.row.created_at, self.row.trigger)
+        return Birth(self.row.created_at, self.row.trigger, vars(self.row)["deliver_at"])
 
     @property
     def now(self) -> datetime:
@@ -70,7 +70,7 @@ class Recorded:
     @property
     def event_type(self) -> str | None:
         """None if the event is gone."""
-        event_type: str | None = vars(self.row)["event_type"]
+        event_type: str | None = vars(self.row)["type_of_event"]
         return event_type
 
     @property
@@ -130,8 +130,9 @@ def _annotated(deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
     return deliveries.annotate(
         now=Now(),
         endpoint_state=Subquery(endpoint.values("state")),
-        event_type=Subquery(event.values("event_type")),
+        type_of_event=Subquery(event.values("event_type")),
         key=Subquery(event.values("key")),
+        deliver_at=Subquery(event.values("deliver_at")),
     )
 
 

@@ -11,6 +11,9 @@ from django.db.models.functions import Left, Length, Right
 from django.db.models.lookups import Exact
 
 from webhook_delivery import counting, lifecycle
+from webhook_delivery.catalogue import TEST
+from webhook_delivery.clock import Now
+from webhook_delivery.conditions import matches, told_in
 from webhook_delivery.counting import Number
 from webhook_delivery.lifecycle import Owed, sequence_of
 from webhook_delivery.models import Delivery, Endpoint, Event, Subscription
@@ -20,8 +23,12 @@ COUNTED = 10_000
 WINDOW = 10_000
 """How many events are looked at together, of whatever tenant and type: a step is never long."""
 
-TEST = "webhook.test"
-"""Of these, an event is for the one endpoint that was tested."""
+LOOKED_INTO = 500
+"""How many events are looked into at least, in one step, if the endpoint has conditions."""
+BODIES = 50
+"""Of so many the bodies are read together."""
+Found = tuple[uuid.UUID, str, str, datetime | None]
+"""An event, its type, its key, and when it is to be delivered."""
 
 
 class Made(NamedTuple):
@@ -34,7 +41,11 @@ class Made(NamedTuple):
 
 
 def missed(endpoint: Endpoint, since: datetime, *, using: str) -> QuerySet[Event]:
-    """The events since then that it should have been owed by what it is subscribed to now."""
+    """
+    The events since then that it should have been owed by what it is subscribed to now.
+
+    If it has conditions, these are no fewer than those that meet them: `make` looks into them.
+    """
     return _never_owed(endpoint, using).filter(pk__gt=first_at(since))
 
 
@@ -59,16 +70,34 @@ def make(
     using: str,
 ) -> Made:
     """
-    Make some of the deliveries that are missing, the oldest first, in a constant number of queries.
+    Make some of the deliveries that are missing, the oldest first, in a bounded number of queries.
 
     after, until: the events between which to look; the last is among them.
     most: how many to make. now: database time.
     """
     end = _end_of_window(after, until, using)
     rows = _never_owed(endpoint, using).filter(pk__gt=after, pk__lte=end).order_by("pk")
-    found = list(rows.values_list("pk", "key")[:most])
-    due = lifecycle.owe((_owed(endpoint, pk, key, now) for pk, key in found), using=using)
-    return Made(len(found), due, found[-1][0] if len(found) == most else end)
+    looked = max(most, LOOKED_INTO) if endpoint.conditions else most
+    found = list(rows.values_list("pk", "event_type", "key", "deliver_at")[:looked])
+    wanted = _meeting(endpoint, found, most, using) if endpoint.conditions else found
+    due = lifecycle.owe((_owed(endpoint, *each, now) for each in wanted), using=using)
+    if len(wanted) == most:
+        return Made(most, due, wanted[-1][0])
+    return Made(len(wanted), due, found[-1][0] if len(found) == looked else end)
+
+
+def _meeting(endpoint: Endpoint, found: list[Found], most: int, using: str) -> list[Found]:
+    """The first of them whose bodies meet its conditions; few bodies at a time are in memory."""
+    events, wanted = Event.objects.using(using), list[Found]()
+    for start in range(0, len(found), BODIES):
+        some = found[start : start + BODIES]
+        bodies = dict(events.filter(pk__in=[pk for pk, *_ in some]).values_list("pk", "body"))
+        wanted += [
+            one for one in some if matches(endpoint.conditions, told_in(bytes(bodies[one[0]])))
+        ]
+        if len(wanted) >= most:
+            break
+    return wanted[:most]
 
 
 def first_at(moment: datetime) -> uuid.UUID:
@@ -79,8 +108,9 @@ def first_at(moment: datetime) -> uuid.UUID:
 
 def _never_owed(endpoint: Endpoint, using: str) -> QuerySet[Event]:
     owed = Delivery.objects.using(using).filter(event=OuterRef("pk"), endpoint=endpoint.pk)
-    events = Event.objects.using(using).filter(tenant=endpoint.tenant).exclude(event_type=TEST)
-    return events.filter(Exists(_covering(endpoint, using)), ~Exists(owed))
+    events = Event.objects.using(using).filter(tenant=endpoint.tenant, targeted=False)
+    alive = events.filter(Q(expires_at=None) | Q(expires_at__gt=Now())).exclude(event_type=TEST)
+    return alive.filter(Exists(_covering(endpoint, using)), ~Exists(owed))
 
 
 def _covering(endpoint: Endpoint, using: str) -> QuerySet[Subscription]:
@@ -98,6 +128,14 @@ def _end_of_window(after: uuid.UUID, until: uuid.UUID, using: str) -> uuid.UUID:
     return until if last is None else last
 
 
-def _owed(endpoint: Endpoint, event: uuid.UUID, key: str, now: datetime) -> Owed:
+def _owed(
+    endpoint: Endpoint,
+    event: uuid.UUID,
+    event_type: str,
+    key: str,
+    later: datetime | None,
+    now: datetime,
+) -> Owed:
     sequence = sequence_of(endpoint.ordered, key)
-    return Owed(event, endpoint.pk, endpoint.state, now, sequence, endpoint.format)
+    state, form = endpoint.state, endpoint.format
+    return Owed(event, event_type, endpoint.pk, state, now, sequence, form, later)

@@ -32,6 +32,7 @@ class Fault(enum.StrEnum):
     SECRET = "secret"  # noqa: S105 - a reason's name, not a password
     EXHAUSTED = "exhausted"
     INTERNAL = "internal"
+    EXPIRED = "expired"
     WORKER_LOST = "worker_lost"
     UNRECORDED = "unrecorded"
 
@@ -152,6 +153,16 @@ def decide(outcome: Outcome, *, attempt: int, policy: Policy) -> Decision:
     return Decision(Verdict.RETRY, max(own, asked))
 
 
+def in_time(decision: Decision, seconds: float | None) -> Decision:
+    """
+    Say what follows if the event expires in so many seconds: an attempt after that is none.
+
+    So who could only wait for that is dead at once, of what it failed of; None: it never expires.
+    """
+    late = seconds is not None and decision.delay is not None and decision.delay >= seconds
+    return Decision(Verdict.DEAD) if late else decision
+
+
 def lengthen(delay: float, *, jitter: float, chance: Callable[[], float] = random.random) -> float:
     """Lengthen `delay` by up to the share `jitter`: retries spread, and never hurry."""
     return delay * (1 + jitter * chance())
@@ -202,7 +213,7 @@ def _deferral(attempt: int, policy: Policy) -> float:
 
 
 def _permanent(outcome: Outcome, policy: Policy) -> bool:
-    if outcome.fault in (Fault.GONE, Fault.ABORTED):
+    if outcome.fault in (Fault.GONE, Fault.ABORTED, Fault.EXPIRED):
         return True
     if outcome.fault not in PERMANENT or outcome.status in RETRIED_CLIENT_ERRORS:
         return False

@@ -28,7 +28,16 @@ SILENT = frozenset(
 """Faults of a receiver that is not there, or not well."""
 BUSY = frozenset({429, 503})
 """Answers whose `Retry-After` speaks for all requests, not for one (RFC 9110 §15.6.4, RFC 6585)."""
-OURS = frozenset({Fault.CONFIG, Fault.BLOCKED, Fault.EXHAUSTED, Fault.INTERNAL, Fault.WORKER_LOST})
+OURS = frozenset(
+    {
+        Fault.CONFIG,
+        Fault.BLOCKED,
+        Fault.EXHAUSTED,
+        Fault.INTERNAL,
+        Fault.EXPIRED,
+        Fault.WORKER_LOST,
+    }
+)
 """Faults that say nothing about the receiver: nobody asked it."""
 UNSIGNED = Fault.SECRET
 """Says nothing about the receiver either; but nothing else that it is owed can be signed."""
@@ -54,6 +63,13 @@ class Traffic:
     """How often in a row the breaker has opened."""
     blocked_until: datetime | None = None
     paced_until: datetime | None = None
+    failing_since: datetime | None = None
+    """When the first attempt failed that no success has followed; `ailing` changes these four."""
+    failed_at: datetime | None = None
+    """When the last one did."""
+    failed_events: int = 0
+    """Of how many events."""
+    warned_at: datetime | None = None
 
     def blocked(self, now: datetime) -> bool:
         return self.blocked_until is not None and now < self.blocked_until

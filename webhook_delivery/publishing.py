@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.db import router, transaction
+from django.db.models import Model
 
-from webhook_delivery import doorbell, hearing, lifecycle
+from webhook_delivery import doorbell, hearing, lifecycle, targeting
+from webhook_delivery.catalogue import TEST, TEST_DATA
 from webhook_delivery.clock import Now
 from webhook_delivery.composing import NewEvent, compose
 from webhook_delivery.conf import settings
 from webhook_delivery.drain import drain
-from webhook_delivery.hearing import Kind
 from webhook_delivery.lifecycle import Owed
 from webhook_delivery.locking import insist, once
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Event
 from webhook_delivery.payloads import JSON
 from webhook_delivery.writing import chunks, published_as, require_all_same, require_same, write
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def publish(
@@ -27,8 +34,11 @@ def publish(
     tenant: str = "",
     idempotency_key: str | None = None,
     key: str = "",
+    deliver_at: datetime | timedelta | None = None,
+    expires_at: datetime | timedelta | None = None,
+    endpoints: Iterable[Endpoint | int] | None = None,
     content_type: str = JSON,
-    source: str = "",
+    source: str | Model = "",
     inline: bool | None = None,
     using: str | None = None,
 ) -> Event:
@@ -45,12 +55,19 @@ def publish(
         returned and nothing is written.
     key: deliveries of the same key to one endpoint are made one after the other, in the order of
         their events; at most 200 characters. Empty: in no order, unless the endpoint is ordered.
+    deliver_at: when the first attempt is made, a datetime with a time zone, or a timedelta from
+        now. In an order, it holds up what stands behind it.
+    expires_at: when it is worth nothing any more, likewise. No attempt begins after that, unless a
+        person redelivers: what is still owed is dead, as `expired`, or of what it failed of last.
+    endpoints: who receives it, endpoints or their ids, and nobody else, whatever they are
+        subscribed to. They must be of its tenant; those that are off get nothing.
     content_type: of a payload given as bytes.
-    source: what it is about, `shop.order:7`; for queries, and cut to 200 characters.
+    source: what it is about, for queries: a saved object, or a text such as `shop.order:7`, cut to
+        200 characters.
     inline: make the first attempt in this process, right after the commit; default: `INLINE`.
     using: the database; default: where the router writes events.
 
-    Raises InvalidEvent and PayloadNotSerializable, before any SQL.
+    Raises InvalidEvent and PayloadNotSerializable, before anything is written.
     """
     new = NewEvent(
         event_type,
@@ -58,6 +75,9 @@ def publish(
         tenant=tenant,
         idempotency_key=idempotency_key,
         key=key,
+        deliver_at=deliver_at,
+        expires_at=expires_at,
+        endpoints=endpoints,
         content_type=content_type,
         source=source,
     )
@@ -80,24 +100,50 @@ def publish_many(events: Iterable[NewEvent], *, using: str | None = None) -> int
     using: the database; default: where the router writes events.
 
     Returns how many were written: all but those whose idempotency key was used before.
-    Raises InvalidEvent and PayloadNotSerializable, before any SQL of the chunk; InvalidEvent also
-    for a key that was used for another type. All are written again after a deadlock outside of a
-    transaction, unless `events` is an iterator, which cannot be read twice.
+    Raises InvalidEvent and PayloadNotSerializable, before anything of the chunk is written;
+    InvalidEvent also for a key that was used for another type. All are written again after a
+    deadlock outside of a transaction, unless `events` is an iterator, which cannot be read twice.
     """
     using = using or router.db_for_write(Event)
     attempt = once if iter(events) is events else insist
     return attempt(lambda: _write_all(map(compose, events), using), using=using)
 
 
-def publish_if_heard(
-    event_type: str, payload: Callable[[], Any], *, tenant: str, source: str, using: str
-) -> Event | None:
-    """Publish a model's change, unless nobody is subscribed: then it costs one query."""
-    first = hearing.first_page([Kind(tenant, event_type)], using=using)
-    if not first:
-        return None
-    event = compose(NewEvent(event_type, payload(), tenant=tenant, source=source))
-    return _publish(event, using, settings.INLINE, first)
+def publish_composed(
+    events: Sequence[Event], *, using: str, first: list[hearing.Subscriber] | None = None
+) -> None:
+    """
+    Write events that are composed, without idempotency keys, in a constant number of statements.
+
+    first: the first page of those who may hear them, if it was read before.
+    """
+
+    def work() -> None:
+        for chunk in chunks(events):
+            for event in write(chunk, using=using, first=first):
+                if settings.INLINE:
+                    _attempt_on_commit(event, using)
+
+    insist(work, using=using, savepoint=False)
+
+
+def _awaited(publishes: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
+    """
+    The same for coroutines, in the thread that speaks with the database for them.
+
+    A coroutine holds no transaction open: each call is one of its own. What belongs together is
+    said in a function, with `transaction.atomic` and `publish`, that `sync_to_async` calls.
+    """
+
+    @wraps(publishes)
+    async def awaited(*args: P.args, **kwargs: P.kwargs) -> R:
+        return await sync_to_async(publishes, thread_sensitive=True)(*args, **kwargs)
+
+    return awaited
+
+
+apublish = _awaited(publish)
+apublish_many = _awaited(publish_many)
 
 
 def publish_test(endpoint: Endpoint, *, by: Any = None, using: str | None = None) -> Event:
@@ -107,12 +153,12 @@ def publish_test(endpoint: Endpoint, *, by: Any = None, using: str | None = None
     by: the user who asks (or a name), who is then kept; None: nobody is.
     """
     using = using or router.db_for_write(Event)
-    message = {"message": "A test, sent by an operator."}
-    event = compose(NewEvent("webhook.test", message, tenant=endpoint.tenant))
+    event = compose(NewEvent(TEST, TEST_DATA, tenant=endpoint.tenant, endpoints=[endpoint]))
 
     def write_test() -> None:
         event.save(using=using, force_insert=True)
-        owed = Owed(event.pk, endpoint.pk, endpoint.state, Now(), format=endpoint.format)
+        to = endpoint.pk, endpoint.state
+        owed = Owed(event.pk, event.event_type, *to, Now(), format=endpoint.format)
         lifecycle.owe([owed], using=using, trigger=Delivery.Trigger.TEST.value)
         if by is not None:
             ids = event.deliveries.values_list("pk", flat=True)
@@ -124,18 +170,23 @@ def publish_test(endpoint: Endpoint, *, by: Any = None, using: str | None = None
     return event
 
 
-def _publish(
-    event: Event, using: str, inline: bool, first: list[hearing.Subscriber] | None = None
-) -> Event:
+def _publish(event: Event, using: str, inline: bool) -> Event:
+    # Before `work`: what that raises would break the caller's transaction, for want of a savepoint.
+    named = targeting.named([event], using=using)
+
     def work() -> bool:
-        written = bool(write([event], using=using, first=first))
+        written = bool(write([event], using=using, named=named))
         if written and inline:
-            transaction.on_commit(lambda: attempt_now(event, using=using), using=using, robust=True)
+            _attempt_on_commit(event, using)
         return written
 
     if insist(work, using=using, savepoint=False):
         return event
     return require_same(event, published_as([event], using=using).first())
+
+
+def _attempt_on_commit(event: Event, using: str) -> None:
+    transaction.on_commit(lambda: attempt_now(event, using=using), using=using, robust=True)
 
 
 def _write_all(events: Iterable[Event], using: str) -> int:

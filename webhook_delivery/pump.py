@@ -10,7 +10,7 @@ from functools import partial
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils.translation import gettext as _
 
-from webhook_delivery import guarding, lifecycle, missing
+from webhook_delivery import guarding, lifecycle, missing, notifying
 from webhook_delivery.clock import Now
 from webhook_delivery.guarding import Fate, Guard, Next, Step
 from webhook_delivery.locking import can_skip, insist
@@ -141,6 +141,7 @@ def _go_on(batch: RedeliveryBatch, now: datetime, most: int, using: str) -> int:
         return _put_off(batch, now, STEP_SECONDS)
     if batch.kind == Kind.MISSED:
         return _make_missed(batch, now, most, using)
+    lifecycle.name_types(using=using)  # whom a redelivery by type would pass over
     rest = selected(batch.selection, using=using).filter(pk__gt=batch.cursor, pk__lte=batch.cutoff)
     ids = list(rest.order_by("pk").values_list("pk", flat=True)[:most])
     moved = lifecycle.redeliver(
@@ -150,7 +151,7 @@ def _go_on(batch: RedeliveryBatch, now: datetime, most: int, using: str) -> int:
     batch.sent += len(moved)
     batch.left += len(ids) - len(moved)
     if len(ids) < most:
-        batch.state, batch.ended_at = State.DONE, now
+        _finish(batch, now, using)
     batch.due_at = _next_time(batch, now, len(ids))
     batch.save(update_fields=["cursor", "sent", "left", "state", "ended_at", "due_at"])
     return len(moved)
@@ -170,9 +171,15 @@ def _make_missed(batch: RedeliveryBatch, now: datetime, most: int, using: str) -
         batch.sent += count
         batch.due_at = _next_time(batch, now, count)
     if not endpoint or batch.event_cursor == batch.event_cutoff:
-        batch.state, batch.ended_at = State.DONE, now
+        _finish(batch, now, using)
     batch.save(update_fields=["event_cursor", "sent", "state", "ended_at", "due_at"])
     return due
+
+
+def _finish(batch: RedeliveryBatch, now: datetime, using: str) -> None:
+    """It is saved by who calls, in the same transaction."""
+    batch.state, batch.ended_at = State.DONE, now
+    notifying.of_batch(batch, using=using)
 
 
 def _put_off(batch: RedeliveryBatch, now: datetime, seconds: float) -> int:

@@ -155,6 +155,7 @@ def _act(
 ) -> Done:
     rows = deliveries.on_primary()
     using = rows.db
+    lifecycle.name_types(using=using)  # or what is asked for by type might be passed over
 
     def act() -> list[int]:
         ids = change(rows)

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from webhook_delivery.paths import PATH, at
+
 NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 """What a search key may be called: it stands before a colon where people type it."""
-PATH = re.compile(r"[^.\0]+(\.[^.\0]+)*")
 LONGEST = 100
 """Characters a value may have; a longer one is no name for anything, and is not kept."""
 MOST = 20
@@ -33,8 +34,7 @@ def values_in(body: bytes, keys: Mapping[str, str]) -> Iterator[tuple[str, str]]
     """
     Yield the name and the value of each key that the body has a value for.
 
-    keys: dotted paths by name: `data.order.id`, `data.lines.0.sku`; a number counts in a list, and
-        is a name elsewhere.
+    keys: dotted paths by name: `data.order.id`.
     Numbers are as they are written. What is no text, number or truth, is empty, or cannot be
     stored is left out; so is everything of a body that is no JSON.
     """
@@ -43,7 +43,7 @@ def values_in(body: bytes, keys: Mapping[str, str]) -> Iterator[tuple[str, str]]
     except (ValueError, RecursionError):
         return
     for name, path in keys.items():
-        if value := _text_of(_at(told, path)):
+        if value := _text_of(at(told, path)):
             yield name, value
 
 
@@ -52,19 +52,6 @@ def key_and_value(term: str) -> tuple[str, str] | None:
     name, _, value = term.partition(":")
     value = value.strip()
     return (name, value) if NAME.fullmatch(name) and _text_of(value) else None
-
-
-def _at(told: Any, path: str) -> Any:
-    for word in path.split("."):
-        told = _member(told, word)
-    return told
-
-
-def _member(told: Any, word: str) -> Any:
-    if isinstance(told, dict):
-        return told.get(word)
-    counts = isinstance(told, list) and word.isascii() and word.isdecimal() and len(word) < 9
-    return told[int(word)] if counts and int(word) < len(told) else None
 
 
 def _text_of(value: Any) -> str:

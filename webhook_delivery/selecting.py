@@ -18,6 +18,7 @@ from webhook_delivery.models import (
 )
 from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
+from webhook_delivery.references import is_reference
 from webhook_delivery.searching import key_and_value
 
 COUNTED = 100_000
@@ -45,6 +46,7 @@ def selection_of(
     died_since: datetime | None = None,
     died_until: datetime | None = None,
     q: str = "",
+    source: str = "",
     batch: tuple[int, str] | None = None,
     ids: Iterable[int] | None = None,
 ) -> dict[str, Any]:
@@ -55,7 +57,8 @@ def selection_of(
     status: of the last answer, 0 if none came. event_type: exactly, or `order.*`.
     tenant: of the event; tenants: of the endpoints.
     since, until: when they were created; died_since, died_until: when they ended.
-    q: what the console's search takes. batch: the redelivery that sent them, and which of those.
+    q: what the console's search takes. source: what the events are about.
+    batch: the redelivery that sent them, and which of those.
     ids: only these. Raises InvalidSelection.
     """
     if reason and reason not in set(Fault):
@@ -75,6 +78,7 @@ def selection_of(
         "died_since": died_since and died_since.isoformat(),
         "died_until": died_until and died_until.isoformat(),
         "q": q,
+        "source": source,
         "batch": batch and list(batch),
         "ids": _sorted(ids),
     }
@@ -106,7 +110,8 @@ def found(rows: DeliveryQuerySet, term: str) -> DeliveryQuerySet:
     """
     Narrow rows to what a term names, by one look-up in an index.
 
-    term: a webhook-id, a delivery's number, an event type, or `key:value` of a search key.
+    term: a webhook-id, a delivery's number, an event type, `key:value` of a search key, or
+        `shop.order:7`, what the event is about.
     """
     term = term.strip()
     if "\0" in term:  # PostgreSQL takes none in a text
@@ -115,7 +120,9 @@ def found(rows: DeliveryQuerySet, term: str) -> DeliveryQuerySet:
         return rows.named(term)
     if pair := key_and_value(term):
         return rows.with_key(*pair)
-    return rows.filter(event__event_type=term)
+    if is_reference(term):
+        return rows.about(term)
+    return rows.filter(event_type=term)
 
 
 def of_batch(rows: DeliveryQuerySet, batch: int, which: str = "") -> DeliveryQuerySet:
@@ -182,6 +189,7 @@ _NARROWING: dict[str, Callable[[DeliveryQuerySet, Any], DeliveryQuerySet]] = {
     "died_since": lambda rows, value: rows.filter(ended_at__gte=_moment(value)),
     "died_until": lambda rows, value: rows.filter(ended_at__lte=_moment(value)),
     "q": found,
+    "source": lambda rows, value: rows.about(value),
     "batch": lambda rows, value: of_batch(rows, *value),
     "ids": lambda rows, value: rows.filter(pk__in=value),
 }

@@ -15,6 +15,7 @@ from webhook_delivery import (
     doorbell,
     endpoints,
     lifecycle,
+    overseeing,
     pump,
     rollups,
     scheduling,
@@ -81,7 +82,9 @@ def sweep() -> None:
 def _tidy() -> None:
     """What only the sweep does."""
     _resume_due()
+    _oversee()
     _settle_strays()
+    _name_types()
     _move_up()
     _mend_schedules()
     _add_up()
@@ -103,8 +106,18 @@ def _resume_due() -> None:
 
 
 @never_raises
+def _oversee() -> None:
+    overseeing.oversee(using=router.db_for_write(Delivery))
+
+
+@never_raises
 def _settle_strays() -> None:
     endpoints.settle_strays(using=router.db_for_write(Delivery))
+
+
+@never_raises
+def _name_types() -> None:
+    lifecycle.name_types(using=router.db_for_write(Delivery))
 
 
 @never_raises

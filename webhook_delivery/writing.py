@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
+from heapq import merge
+from itertools import groupby
 from operator import or_
+from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 
-from webhook_delivery import doorbell, lifecycle
+from webhook_delivery import doorbell, lifecycle, targeting
 from webhook_delivery.composing import InvalidEvent
+from webhook_delivery.conditions import matches, told_in
 from webhook_delivery.conf import settings
 from webhook_delivery.hearing import Kind, Subscriber, heard, values_of
 from webhook_delivery.lifecycle import Owed, sequence_of
@@ -28,17 +32,23 @@ PAIRS = 200
 
 
 def write(
-    events: Sequence[Event], *, using: str, first: list[Subscriber] | None = None
+    events: Sequence[Event],
+    *,
+    using: str,
+    first: list[Subscriber] | None = None,
+    named: Mapping[int, Subscriber] | None = None,
 ) -> Sequence[Event]:
     """
     Insert the events and their deliveries, and ring if anything is due. At most a chunk of them.
 
     Returns those written: others have an idempotency key that was used before. `first` is the
-    first page of those who hear them, if it was read before.
+    first page of those who hear them, and `named` those that they name, if they were read before.
+    Raises InvalidEvent for a target that cannot be one, before anything is written.
     """
+    named = targeting.named(events, using=using) if named is None else named
     written = _insert(events, using)
     _make_findable(written, using)
-    owed = _owed(written, using, first) if written else ()
+    owed = _owed(written, using, first, named) if written else ()
     if lifecycle.owe(owed, using=using):
         doorbell.ring_on_commit(using=using)
     return written
@@ -134,18 +144,65 @@ def _make_findable(events: Sequence[Event], using: str) -> None:
     SearchKey.objects.using(using).bulk_create(found)
 
 
-def _owed(events: Sequence[Event], using: str, first: list[Subscriber] | None) -> Iterator[Owed]:
-    by_kind: dict[Kind, list[Event]] = defaultdict(list)
-    for event in events:
-        by_kind[kind_of(event)].append(event)
+def _owed(
+    events: Sequence[Event],
+    using: str,
+    first: list[Subscriber] | None,
+    named: Mapping[int, Subscriber],
+) -> Iterator[Owed]:
+    """Endpoint by endpoint, and to each in the order of the events."""
+    subscribed = _subscribed(events, using, first)
+    told = merge(subscribed, targeting.told(events, named), key=_endpoint)
+    for _, hearings in groupby(told, key=_endpoint):
+        of_one = list(hearings)
+        for place in sorted(place for _, places in of_one for place in places):
+            yield _owed_to(of_one[0][0], events[place])
+
+
+def _subscribed(
+    events: Sequence[Event], using: str, first: list[Subscriber] | None
+) -> Iterator[tuple[Subscriber, list[int]]]:
+    """Those who hear any of them by what they asked for, with the places of those."""
+    bodies = _Bodies(events)
+    by_kind: dict[Kind, list[int]] = defaultdict(list)
+    for place, event in enumerate(events):
+        if not event.targeted:
+            by_kind[kind_of(event)].append(place)
     for subscriber, kinds in heard(by_kind, using=using, first=first):
-        for kind in kinds:
-            for event in by_kind[kind]:
-                yield Owed(
-                    event=event.pk,
-                    endpoint=subscriber.endpoint,
-                    state=subscriber.state,
-                    moment=subscriber.moment,
-                    sequence=sequence_of(subscriber.ordered, event.key),
-                    format=subscriber.format,
-                )
+        places = [place for kind in kinds for place in by_kind[kind]]
+        yield subscriber, bodies.that_meet(subscriber.conditions, places)
+
+
+class _Bodies:
+    """The bodies of a chunk of events, each read once, and only if somebody has conditions."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events = events
+        self._told: dict[int, Any] = {}
+
+    def that_meet(self, conditions: Mapping[str, Any], places: list[int]) -> list[int]:
+        if not conditions:
+            return places
+        return [place for place in places if matches(conditions, self._read(place))]
+
+    def _read(self, place: int) -> Any:
+        if place not in self._told:
+            self._told[place] = told_in(bytes(self._events[place].body))
+        return self._told[place]
+
+
+def _endpoint(told: tuple[Subscriber, list[int]]) -> int:
+    return told[0].endpoint
+
+
+def _owed_to(to: Subscriber, event: Event) -> Owed:
+    return Owed(
+        event=event.pk,
+        event_type=event.event_type,
+        endpoint=to.endpoint,
+        state=to.state,
+        moment=to.moment,
+        sequence=sequence_of(to.ordered, event.key),
+        format=to.format,
+        not_before=event.deliver_at,
+    )

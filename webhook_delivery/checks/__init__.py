@@ -8,7 +8,10 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Tags, register
 
+from webhook_delivery.checks.described import of_catalogue, of_validation
 from webhook_delivery.checks.engine import of_databases, of_engine
+from webhook_delivery.checks.registered import of_payloads, of_registered
+from webhook_delivery.checks.routing import of_routers
 from webhook_delivery.checks.secrets import of_stored
 from webhook_delivery.checks.settings import of_settings, usable
 
@@ -29,6 +32,30 @@ def check_engine(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 def check_databases(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Connection settings with which workers fail one another."""
     return list(of_databases())
+
+
+@register("webhook_delivery", Tags.models)
+def check_registered(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Changes of registered models that would not be told, and secrets that would."""
+    return list(of_registered())
+
+
+@register("webhook_delivery", Tags.models)
+def check_catalogue(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Event types that were described wrongly, and what is needed to validate them."""
+    return [*of_catalogue(), *(of_validation() if usable() else ())]
+
+
+@register("webhook_delivery", deploy=True)
+def check_payloads(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What each registered model sends."""
+    return list(of_payloads())
+
+
+@register("webhook_delivery")
+def check_routers(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Whether what is saved and its events find themselves in one database, which is drained."""
+    return list(of_routers())
 
 
 @register("webhook_delivery", Tags.database)

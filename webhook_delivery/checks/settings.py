@@ -120,6 +120,11 @@ def _of_policies() -> Rules:
             0 < settings.TIMEOUT_SECONDS <= settings.MAX_TIMEOUT_SECONDS,
             "more than 0, and at most MAX_TIMEOUT_SECONDS",
         ),
+        "WARN_AFTER_SECONDS": (
+            not settings.DISABLE_AFTER_SECONDS
+            or settings.WARN_AFTER_SECONDS < settings.DISABLE_AFTER_SECONDS,
+            "less than DISABLE_AFTER_SECONDS; 0 warns of nothing",
+        ),
         "RETRY_JITTER": (settings.RETRY_JITTER <= 1, "a share, 0 to 1"),
         "RETRY_SCHEDULES": (
             not any(_refusal(validate_pattern, name) for name in settings.RETRY_SCHEDULES),
@@ -131,6 +136,10 @@ def _of_policies() -> Rules:
 def _of_the_wire() -> Rules:
     prefix, source = settings.HEADER_PREFIX or "", settings.CLOUDEVENTS_SOURCE or ""
     return {
+        "VALIDATE_EVENTS": (
+            settings.VALIDATE_EVENTS in (None, "schema", "catalogue"),
+            '"schema", "catalogue" or None',
+        ),
         "MAX_PAYLOAD_BYTES": (settings.MAX_PAYLOAD_BYTES >= 1, "1 or more"),
         "ALLOWED_PORTS": (
             all(isinstance(port, int) for port in settings.ALLOWED_PORTS),

@@ -29,7 +29,7 @@ from webhook_delivery.lifecycle import lanes, sequences
 from webhook_delivery.lifecycle.changing import CHUNK, change
 from webhook_delivery.lifecycle.claiming import NOTHING, RACES, Room, take
 from webhook_delivery.lifecycle.looking import Look
-from webhook_delivery.lifecycle.owing import Owed, owe
+from webhook_delivery.lifecycle.owing import Owed, name_types, owe
 from webhook_delivery.lifecycle.sequences import sequence_of
 from webhook_delivery.lifecycle.settling import settle_apart
 from webhook_delivery.loading import load, rows_of
@@ -44,6 +44,7 @@ __all__ = [
     "hold",
     "mend",
     "move_up",
+    "name_types",
     "owe",
     "redeliver",
     "release",
@@ -185,7 +186,11 @@ def hold(deliveries: DeliveryQuerySet, *, most: int | None = None) -> list[int]:
 
 
 def release(deliveries: DeliveryQuerySet, *, most: int | None = None) -> list[int]:
-    """Make what was held due now, or about so many of it. Returns the ids changed."""
+    """
+    Make what was held due now, or about so many of it. Returns the ids changed.
+
+    What was published for later, and never attempted, is due then.
+    """
     return change(
         deliveries,
         was=[State.HELD],

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
+from django.db.models import Case, OuterRef, Subquery, Value, When
+
 from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Transition
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Event, Transition
 
 CHUNK = 500
 """How many rows one statement changes at most, so that no lock is held for long."""
@@ -27,6 +30,7 @@ def change(
     """
     Change rows whose state allows it, chunk by chunk, about so many; return their ids.
 
+    due: they are due now; what is released no sooner than its first attempt was wished for.
     batch: the redelivery of many that the log names beside them.
     """
     rows = deliveries.filter(state__in=was).order_by("pk")
@@ -50,15 +54,30 @@ def _move(
     changes: dict[str, Any],
 ) -> list[int]:
     """Change one chunk, and write it to the log with the very moment that the rows get."""
-    columns = rows.values_list("pk", "attempts_made", Now())
+    columns = rows.values_list("pk", "attempts_made", Now(), _deliver_at(rows))
     locked = list(columns.order_by("pk").select_for_update())
     if not locked:
         return []
     ids, moment = [pk for pk, *_ in locked], locked[0][2]
-    rows.filter(pk__in=ids).update(due_at=moment if due else None, **changes)
+    later = {
+        pk: wished
+        for pk, made, _, wished in locked
+        if logged == Transition.Verb.RELEASE and not made and wished and wished > moment
+    }
+    rows.filter(pk__in=ids).update(due_at=_due_at(moment, later) if due else None, **changes)
     if logged:
         Transition.objects.using(rows.db).bulk_create(
             Transition(delivery_id=pk, after=made, verb=logged, at=moment, batch_id=batch)
-            for pk, made, _ in locked
+            for pk, made, *_ in locked
         )
     return ids
+
+
+def _deliver_at(rows: DeliveryQuerySet) -> Subquery:
+    event = Event.objects.using(rows.db).filter(pk=OuterRef("event_id"))
+    return Subquery(event.values("deliver_at"))
+
+
+def _due_at(moment: datetime, later: dict[int, datetime]) -> datetime | Case:
+    wished = (When(pk=pk, then=Value(at)) for pk, at in later.items())
+    return Case(*wished, default=Value(moment)) if later else moment

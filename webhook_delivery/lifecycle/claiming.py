@@ -70,7 +70,9 @@ def take(
     rows = _write([due.pk for due in chosen], using)
     _pace(rows, traffic, endpoints, using)
     doubted = {pk for pk, remembered in traffic.items() if remembered.failures}
-    claims = load(rows, endpoints, doubted=doubted, leased=asked, using=using)
+    ailing = {pk for pk, remembered in traffic.items() if remembered.failing_since}
+    known = {"doubted": doubted, "ailing": ailing}
+    claims = load(rows, endpoints, **known, leased=asked, using=using)
     return Taken(claims, not rows, parked)
 
 

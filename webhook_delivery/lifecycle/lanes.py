@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import datetime
 
+from webhook_delivery import ailing, notifying
 from webhook_delivery.claims import Settled
 from webhook_delivery.conf import settings
 from webhook_delivery.locking import can_skip
-from webhook_delivery.models import Endpoint, Lane
+from webhook_delivery.models import Delivery, Endpoint, Lane
 from webhook_delivery.outcomes import Outcome
 from webhook_delivery.pacing import Breaker, Traffic, answered, failing, stopping
+from webhook_delivery.signals import endpoint_recovered
 
 
 def breaker() -> Breaker:
@@ -54,17 +56,30 @@ def hear(settled: Iterable[Settled], *, now: datetime, using: str) -> None:
     if not (needed := {*news, *ordered}):
         return
     for pk, traffic in _lock(needed, using, wait=True).items():
-        outcomes = _telling(told[pk], traffic) if pk in news else []
-        after = answered(traffic, breaker(), outcomes, now)
+        after = _after(told[pk], traffic, now) if pk in news else traffic
         if after != traffic:
             remember(pk, after, using=using)
+        if ailing.ended(traffic, after):
+            since = {"failing_since": traffic.failing_since}
+            notifying.of_endpoint(endpoint_recovered, pk, using=using, **since)
 
 
 def _new(heard: list[Settled]) -> bool:
     """Whether something failed, or was sent to see whether it would fail again."""
     outcomes = [each.finding.outcome for each in heard]
-    doubted = any(each.finding.claim.doubted for each in heard)
-    return doubted or any(failing(said) or stopping(said) for said in outcomes)
+    ill = any(each.finding.claim.doubted or each.finding.claim.ailing for each in heard)
+    return ill or any(ailing.failed(said) or stopping(said) for said in outcomes)
+
+
+def _after(heard: list[Settled], traffic: Traffic, now: datetime) -> Traffic:
+    """A test that fails says nothing of days: a person tries something out."""
+    told = [
+        (each.finding.outcome, each.finding.claim.number == 1)
+        for each in heard
+        if each.finding.outcome.delivered or each.finding.claim.trigger != Delivery.Trigger.TEST
+    ]
+    outcomes = _telling(heard, traffic)
+    return answered(ailing.heard(traffic, told, now), breaker(), outcomes, now)
 
 
 def _telling(heard: list[Settled], traffic: Traffic) -> list[Outcome]:

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import DataError, IntegrityError
 from django.db.models import Case, F, Value, When
 
+from webhook_delivery import notifying
 from webhook_delivery.claims import Claim, Settled, lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.lifecycle import lanes, sequences
@@ -55,6 +56,15 @@ def _record(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, us
     _change(settled, rows, now=now, using=using)
     lanes.hear(settled, now=now, using=using)
     sequences.move_up([each.finding.claim for each in settled], using=using)
+    _tell(settled, using)
+
+
+def _tell(settled: list[Settled], using: str) -> None:
+    """Whoever listens, of what has ended."""
+    delivered = [each for each in settled if each.decision.verdict is Verdict.DELIVERED]
+    dead = [each for each in settled if each.decision.verdict is Verdict.DEAD]
+    notifying.of_delivered({each.delivery_id: {} for each in delivered}, using=using)
+    notifying.of_dead({each.delivery_id: {"reason": _reason(each)} for each in dead}, using=using)
 
 
 def _change(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, using: str) -> None:
@@ -82,7 +92,11 @@ def _kind(settled: Settled, on: set[int]) -> tuple[Delivery.State, int | None, s
     claim, outcome = settled.finding.claim, settled.finding.outcome
     state = settled.state(on=claim.endpoint_id in on)
     deferred = settled.decision.verdict is Verdict.DEFERRED
-    return state, outcome.status, str(outcome.fault or ""), deferred
+    return state, outcome.status, _reason(settled), deferred
+
+
+def _reason(settled: Settled) -> str:
+    return str(settled.finding.outcome.fault or "")
 
 
 def _due_at(group: list[Settled], now: datetime) -> Case:

@@ -9,6 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from webhook_delivery.lifecycle.sequences import first_before
 from webhook_delivery.models import Attempt, Delivery
+from webhook_delivery.models.event import webhook_id
 from webhook_delivery.report import Report
 
 
@@ -20,8 +21,8 @@ def row(delivery: Delivery) -> dict[str, Any]:
     """The facts of one delivery."""
     return {
         "id": delivery.pk,
-        "webhook_id": delivery.event.webhook_id,
-        "event_type": delivery.event.event_type,
+        "webhook_id": webhook_id(delivery.event_id),
+        "event_type": delivery.event_type,
         "endpoint": delivery.endpoint.name,
         "state": delivery.state,
         "attempts": delivery.attempts_made,

@@ -1,5 +1,6 @@
 """The rows and their vocabulary: endpoints, events, deliveries, their log, and queries for them."""
 
+from webhook_delivery.models.asking import EndpointQuerySet
 from webhook_delivery.models.batch import BatchQuerySet, RedeliveryBatch
 from webhook_delivery.models.delivery import (
     DeadLetter,
@@ -8,13 +9,15 @@ from webhook_delivery.models.delivery import (
     FailureGroup,
     Overview,
 )
-from webhook_delivery.models.endpoint import Endpoint, EndpointQuerySet, Secret, Subscription
-from webhook_delivery.models.event import Event, SearchKey
+from webhook_delivery.models.endpoint import Endpoint
+from webhook_delivery.models.event import Event, EventQuerySet, SearchKey
 from webhook_delivery.models.failure import Acknowledgement
 from webhook_delivery.models.lane import Lane
 from webhook_delivery.models.log import Attempt, Transition
 from webhook_delivery.models.operation import ConsoleAction, Doorbell
+from webhook_delivery.models.secret import Secret
 from webhook_delivery.models.statistics import EndpointStat, RollUp
+from webhook_delivery.models.subscription import Subscription
 
 __all__ = [
     "Acknowledgement",
@@ -29,6 +32,7 @@ __all__ = [
     "EndpointQuerySet",
     "EndpointStat",
     "Event",
+    "EventQuerySet",
     "FailureGroup",
     "Lane",
     "Overview",

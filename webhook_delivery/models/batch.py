@@ -77,7 +77,13 @@ class RedeliveryBatch(models.Model):
     """When it is to be fed next."""
     watched_from = models.BigIntegerField(default=0)
     """Only what was sent after this entry of the log tells whether it must pause itself."""
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_constraint=False,  # users may lie in another database
+    )
     by_name = models.CharField(_("by"), max_length=200, blank=True)
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)

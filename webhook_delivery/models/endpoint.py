@@ -1,21 +1,24 @@
-"""Receivers: where they are, what they asked for, and the secrets they share with us."""
+"""Receivers: where they are, whose they are, what they asked for, and what they hear of."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import keys
-from webhook_delivery.clock import Now
-from webhook_delivery.hostnames import normal
-from webhook_delivery.signing import key_of
+from webhook_delivery.models.asking import EndpointQuerySet
+from webhook_delivery.models.fields import (
+    AddressField,
+    ConditionsField,
+    OwnerField,
+    validate_conditions,
+)
 from webhook_delivery.validation import (
     validate_certificates,
     validate_client_certificate,
@@ -27,27 +30,24 @@ from webhook_delivery.validation import (
     validate_url,
 )
 
+if TYPE_CHECKING:
+    from webhook_delivery.models.delivery import DeliveryQuerySet
+    from webhook_delivery.models.secret import SecretQuerySet
+    from webhook_delivery.models.subscription import Subscription
 
-class EndpointQuerySet(models.QuerySet["Endpoint"]):
-    def on(self) -> Self:
-        return self.filter(state=Endpoint.State.ON)
-
-
-class AddressField(models.CharField):  # type: ignore[type-arg] # it takes none at run time
-    """A URL, in the one form in which it is checked, shown and sent."""
-
-    def to_python(self, value: Any) -> Any:
-        text = super().to_python(value)
-        return normal(text) if isinstance(text, str) else text
-
-    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        kept = self.to_python(super().pre_save(model_instance, add))
-        setattr(model_instance, self.attname, kept)
-        return kept
+MYPY = False
+"""True for mypy only: checkers without Django's plugin have to be told what Django adds."""
 
 
 class Endpoint(models.Model):
     """A receiver: where to send, what it asked for, and whether it is on."""
+
+    if TYPE_CHECKING and not MYPY:
+        id: int
+        objects: ClassVar[EndpointQuerySet]
+        deliveries: DeliveryQuerySet
+        secrets: SecretQuerySet
+        subscriptions: models.QuerySet[Subscription]
 
     class State(models.TextChoices):
         ON = "on", _("on")
@@ -70,6 +70,12 @@ class Endpoint(models.Model):
         max_length=100,
         blank=True,
         help_text=_("Receives only events published for this tenant; empty: those for none."),
+    )
+    owner = OwnerField(
+        _("owner"),
+        default="",
+        db_default="",  # who has not been upgraded yet writes none
+        help_text=_("Whose it is, for your own code: shop.customer:7. Decides nothing here."),
     )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
     state_reason = models.CharField(_("why"), max_length=200, blank=True)
@@ -127,6 +133,18 @@ class Endpoint(models.Model):
         _("sealed client certificate"), default=bytes, blank=True
     )
     tls_minimum = models.CharField(_("oldest TLS"), max_length=3, choices=TLS, default=TLS.V1_2)
+    conditions = ConditionsField(
+        _("conditions"),
+        default=dict,
+        db_default={},  # who has not been upgraded yet writes none
+        blank=True,
+        validators=[validate_conditions],
+        help_text=_(
+            "What must be in the body of what it is sent, by path: "
+            '{"data.status": "paid", "data.total": {"gte": 100}}. All must hold. '
+            "Operators: ne, in, lt, lte, gt, gte, exists, prefix. Empty: whatever it is."
+        ),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
@@ -135,7 +153,10 @@ class Endpoint(models.Model):
     class Meta:
         verbose_name = _("endpoint")
         verbose_name_plural = _("endpoints")
-        indexes = [models.Index(fields=["tenant", "state"], name="webhook_endpoint_tenant_idx")]
+        indexes = [
+            models.Index(fields=["tenant", "state"], name="webhook_endpoint_tenant_idx"),
+            models.Index(fields=["owner"], name="webhook_endpoint_owner_idx"),
+        ]
         permissions = [
             ("view_endpoint_url", _("Can see whole URLs")),
             ("pause_endpoint", _("Can pause endpoints, and switch them on and off")),
@@ -168,7 +189,7 @@ class Endpoint(models.Model):
 
     def _keep_sealed(self, field: str, text: str) -> Self:
         setattr(self, field, keys.seal(text, owner=self.pk) if text else b"")
-        self.save(update_fields=[field, "updated_at"])
+        self.save(using=self._state.db, update_fields=[field, "updated_at"])
         return self
 
     def subscribe(self, *patterns: str) -> Self:
@@ -179,69 +200,6 @@ class Endpoint(models.Model):
         """
         for pattern in patterns:
             validate_pattern(pattern)
-            self.subscriptions.get_or_create(pattern=pattern)
+            asked = self.subscriptions.using(self._state.db)  # where the endpoint is
+            asked.get_or_create(endpoint_id=self.pk, pattern=pattern)
         return self
-
-
-class SecretQuerySet(models.QuerySet["Secret"]):
-    def live(self) -> Self:
-        """Secrets that sign now, the newest first."""
-        return self.filter(Q(valid_until=None) | Q(valid_until__gt=Now())).order_by("-pk")
-
-
-class Secret(models.Model):
-    """A signing secret of an endpoint, sealed at rest; several live ones overlap in a rotation."""
-
-    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="secrets")
-    sealed = models.BinaryField(_("sealed secret"))
-    valid_until = models.DateTimeField(_("valid until"), null=True, blank=True)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
-
-    objects = SecretQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("secret")
-        verbose_name_plural = _("secrets")
-        permissions = [
-            ("reveal_secret", _("Can see signing secrets")),
-            ("rotate_secret", _("Can rotate signing secrets")),
-        ]
-
-    def __str__(self) -> str:
-        return f"secret {self.pk}"
-
-    @classmethod
-    @sensitive_variables()
-    def keep(cls, endpoint: Endpoint, secret: str) -> Secret:
-        """
-        Seal a `whsec_` secret for the endpoint and store it.
-
-        Raises `signing.InvalidSecret` for one that could not sign.
-        """
-        key_of(secret)
-        return endpoint.secrets.create(sealed=keys.seal(secret, owner=endpoint.pk))
-
-    def reveal(self) -> str:
-        """Return the `whsec_` text, or raise `keys.SecretUnavailable`."""
-        return keys.unseal(bytes(self.sealed), owner=self.endpoint_id)
-
-
-class Subscription(models.Model):
-    """What an endpoint wants to hear of: an event type, `order.*`, or `*`."""
-
-    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="subscriptions")
-    pattern = models.CharField(
-        _("event type or pattern"), max_length=200, validators=[validate_pattern]
-    )
-
-    class Meta:
-        verbose_name = _("subscription")
-        verbose_name_plural = _("subscriptions")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["pattern", "endpoint"], name="webhook_subscription_unique"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.pattern

@@ -5,10 +5,24 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Left
+from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from webhook_delivery.references import references_of
+
+if TYPE_CHECKING:
+    from webhook_delivery.models.delivery import DeliveryQuerySet
+
+MYPY = False
+"""True for mypy only: checkers without Django's plugin have to be told what Django adds."""
 
 PREFIX = "evt_"
 
@@ -34,8 +48,42 @@ def event_of(text: str) -> uuid.UUID | None:
         return None
 
 
+class EventQuerySet(models.QuerySet["Event"]):
+    def about(self, *about: models.Model | str) -> Self:
+        """Events about any of these: rows of your own models, or their references."""
+        return self.filter(source__in=references_of(about))
+
+    def of_type(self, pattern: str) -> Self:
+        """Events of one type, or of all that `order.*` or `*` covers."""
+        if pattern == "*":
+            return self.all()
+        if not pattern.endswith(".*"):
+            return self.filter(event_type=pattern)
+        prefix = pattern[:-1]
+        return self.filter(event_type__startswith=prefix).filter(
+            Exact(Left("event_type", len(prefix)), prefix)
+        )  # the second filter, because LIKE ignores case on SQLite
+
+    def for_tenant(self, tenant: str) -> Self:
+        """Published for this tenant; empty: for none."""
+        return self.filter(tenant=tenant)
+
+    def since(self, moment: datetime) -> Self:
+        return self.filter(created_at__gte=moment)
+
+    def undelivered(self) -> Self:
+        """Owed to somebody whom they have not reached: waiting, held or dead, and not discarded."""
+        owed: Any = self.model._meta.get_field("deliveries").related_model
+        ended = [owed.State.DELIVERED, owed.State.DISCARDED]
+        open_ = owed.objects.filter(event=OuterRef("pk")).exclude(state__in=ended)
+        return self.filter(Exists(open_))
+
+
 class Event(models.Model):
     """Something that happened, with the bytes that tell it."""
+
+    if TYPE_CHECKING and not MYPY:
+        deliveries: DeliveryQuerySet
 
     id = models.UUIDField(primary_key=True, default=new_event_id, editable=False)
     event_type = models.CharField(_("event type"), max_length=200)
@@ -46,7 +94,19 @@ class Event(models.Model):
     content_type = models.CharField(_("content type"), max_length=100, default="application/json")
     body = models.BinaryField(_("body"))
     source = models.CharField(_("source object"), max_length=200, blank=True)
+    """What it is about, as `references` names rows: `shop.order:7`."""
     created_at = models.DateTimeField(_("happened"), default=timezone.now)
+    deliver_at = models.DateTimeField(_("not before"), null=True, blank=True)
+    """No first attempt begins before then, unless a person asks for it; NULL: at once."""
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    """No attempt begins after that, unless a person asks for it; NULL: whenever."""
+    targeted = models.BooleanField(_("targeted"), default=False, db_default=False)
+    """It was for endpoints that were named, and for no other that hears of its type."""
+
+    targets: Collection[int] = ()
+    """Those endpoints, while it is being published; no column."""
+
+    objects = EventQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("event")
@@ -56,7 +116,10 @@ class Event(models.Model):
                 fields=["tenant", "idempotency_key"], name="webhook_event_idempotency"
             )
         ]
-        indexes = [models.Index(fields=["event_type", "created_at"], name="webhook_event_type")]
+        indexes = [
+            models.Index(fields=["event_type", "created_at"], name="webhook_event_type"),
+            models.Index(fields=["source"], name="webhook_event_source_idx"),
+        ]
         permissions = [("view_payload", _("Can see bodies, headers and answers"))]
 
     def __str__(self) -> str:

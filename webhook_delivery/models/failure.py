@@ -22,7 +22,13 @@ class Acknowledgement(models.Model):
     until = models.DateTimeField(_("until"), null=True, blank=True)
     """Not to be told again before then; NULL: for as long as there is any of it."""
     note = models.CharField(_("note"), max_length=200, blank=True)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_constraint=False,  # users may lie in another database
+    )
     by_name = models.CharField(_("by"), max_length=200, blank=True)
     at = models.DateTimeField(_("when"), default=timezone.now)
 

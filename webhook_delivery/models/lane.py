@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +27,13 @@ class Lane(models.Model):
     """Nothing is claimed before: the breaker is open, or the receiver asked for a pause."""
     paced_until = models.DateTimeField(_("paced until"), null=True, blank=True, db_index=True)
     """Up to when the requests begun have used up what the rate allows."""
+    failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, db_index=True)
+    """When the first attempt failed that no success has followed; NULL: the last one arrived."""
+    failed_at = models.DateTimeField(_("failed last"), null=True, blank=True)
+    failed_events = models.PositiveIntegerField(_("events that failed"), default=0, db_default=0)
+    """Of how many events attempts have failed since then."""
+    warned_at = models.DateTimeField(_("warned"), null=True, blank=True)
+    """When it was told that it fails for long; NULL: it was not."""
 
     class Meta:
         verbose_name = _("lane")
@@ -35,4 +44,4 @@ class Lane(models.Model):
 
     @property
     def traffic(self) -> Traffic:
-        return Traffic(self.failures, self.openings, self.blocked_until, self.paced_until)
+        return Traffic(**{each.name: getattr(self, each.name) for each in fields(Traffic)})

@@ -38,7 +38,13 @@ class ConsoleAction(models.Model):
     """What a person did, to how many deliveries, and why. Outlives the person."""
 
     verb = models.CharField(_("action"), max_length=20)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_constraint=False,  # users may lie in another database
+    )
     by_name = models.CharField(_("by"), max_length=200, blank=True)
     about = models.CharField(_("about"), max_length=300, blank=True, db_default="")
     """What it was done to, in words that outlive it."""

@@ -40,7 +40,12 @@ class EndpointStat(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["endpoint", "hour"], name="webhook_stat_once")
         ]
-        indexes = [models.Index(fields=["hour"], name="webhook_stat_hour_idx")]
+        indexes = [
+            models.Index(
+                fields=["hour", "endpoint", "delivered", "failed", "dead"],
+                name="webhook_stat_sums_idx",
+            )
+        ]  # with all that is added up of many endpoints, so that the rows need not be read
 
     def __str__(self) -> str:
         return f"{self.endpoint_id} {self.hour:%Y-%m-%d %H:%M}"

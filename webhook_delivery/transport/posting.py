@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from typing import Protocol
 
 from webhook_delivery.outcomes import Fault, Outcome, fault_of, heed, parse_retry_after
 from webhook_delivery.transport.connections import open_to, parse
@@ -84,8 +85,8 @@ class Transport:
         except Exception as error:
             if connection:
                 connection.close()
-            return _outcome_of_failure(error)
-        outcome = _outcome_of_answer(response, start[:EXCERPT_BYTES])
+            return outcome_of_failure(error)
+        outcome = outcome_of_answer(response.status, response.headers, start[:EXCERPT_BYTES])
         response.close()
         if whole and connection.sock:
             self._idle.keep(owner, connection)
@@ -104,6 +105,12 @@ HUNG_UP = BrokenPipeError, ConnectionResetError, ssl.SSLEOFError, ssl.SSLZeroRet
 """What a receiver that has gone looks like, also when it was spoken to in TLS."""
 
 
+class SupportsGet(Protocol):
+    """Headers, whatever they are kept in."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+
 class Unsendable(Exception):
     """The request cannot be written: a header that HTTP does not know."""
 
@@ -120,15 +127,19 @@ def _send(
         raise Unsendable from error
 
 
-def _outcome_of_answer(response: http.client.HTTPResponse, excerpt: bytes) -> Outcome:
-    """The status line decides; what follows it is only kept to be shown."""
+def outcome_of_answer(status: int, headers: SupportsGet, excerpt: bytes) -> Outcome:
+    """
+    Say what an answer is: the status line decides; what follows it is only kept to be shown.
+
+    headers: by their names in lower case.
+    """
     outcome = Outcome(
-        status=response.status,
-        fault=fault_of(response.status),
+        status=status,
+        fault=fault_of(status),
         excerpt=excerpt,
-        retry_after=_retry_after(response.headers.get("retry-after")),
+        retry_after=_retry_after(headers.get("retry-after")),
     )
-    return heed(outcome, response.headers.get("webhook-delivery", ""))
+    return heed(outcome, headers.get("webhook-delivery") or "")
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -148,7 +159,8 @@ def _start_of(response: http.client.HTTPResponse) -> tuple[bytes, bool]:
     return start, response.isclosed() or response.length == 0
 
 
-def _outcome_of_failure(error: Exception) -> Outcome:
+def outcome_of_failure(error: Exception) -> Outcome:
+    """Say what it is that there was no answer."""
     fault = _fault_of_failure(error)
     return Outcome(fault=fault, detail=_detail_of(error))
 

@@ -1,5 +1,6 @@
 """The verbs of `manage.py webhooks`, each a class; a new one is written beside them and listed."""
 
+from webhook_delivery.management.verbs.describing import Catalogue
 from webhook_delivery.management.verbs.keys import RotateKeys
 from webhook_delivery.management.verbs.log import Export, Verify
 from webhook_delivery.management.verbs.looking import Health, List, Show
@@ -18,6 +19,7 @@ VERBS: list[type[Verb]] = [
     Export,
     RotateKeys,
     CreateGroups,
+    Catalogue,
 ]
 """In the order in which the help lists them."""
 

@@ -26,8 +26,8 @@ class List(Verb):
         parser.add_argument("--limit", type=positive, default=50, help="how many at most")
 
     def run(self, *, limit: int, **options: Any) -> None:
-        fitting = chosen(self.database, **options).select_related("event", "endpoint")
-        rows = [row(each) for each in fitting.defer("event__body").order_by("-pk")[:limit]]
+        fitting = chosen(self.database, **options).select_related("endpoint")
+        rows = [row(each) for each in fitting.order_by("-pk")[:limit]]
         self.say(rows, "\n".join(map(line, rows)) or "No deliveries match.")
 
 
@@ -61,8 +61,10 @@ class Health(Verb):
 
     def run(self, **options: Any) -> None:
         found = health.examine(using=self.database)
-        said = "\n".join(f"{each.seen} {each.remedy}" for each in found)
-        report = {"healthy": not found, "illnesses": [each.as_dict() for each in found]}
-        self.say(report, said or "Healthy.")
+        remarks = health.remarks(using=self.database)
+        said = [f"{each.seen} {each.remedy}" for each in found] or ["Healthy."]
+        illnesses = [each.as_dict() for each in found]
+        report = {"healthy": not found, "illnesses": illnesses, "remarks": remarks}
+        self.say(report, "\n".join([*said, *remarks]))
         if found:
             sys.exit(1)

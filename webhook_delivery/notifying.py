@@ -1,0 +1,72 @@
+"""Tells who listens to our signals what has happened, once it has been committed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Model
+from django.dispatch import Signal
+
+from webhook_delivery.models import Delivery, Endpoint, RedeliveryBatch
+from webhook_delivery.signals import batch_finished, delivery_dead, delivery_succeeded
+
+logger = logging.getLogger(__name__)
+
+Told = Mapping[int, Mapping[str, Any]]
+"""What is told of each row, besides the row, by its number."""
+
+
+def of_delivered(deliveries: Told, *, using: str) -> None:
+    """Tell that these have arrived, when the transaction commits."""
+    _on_commit(delivery_succeeded, deliveries, using)
+
+
+def of_dead(deliveries: Told, *, using: str) -> None:
+    """Tell that these have died, each with its `reason`, when the transaction commits."""
+    _on_commit(delivery_dead, deliveries, using)
+
+
+def of_endpoint(signal: Signal, endpoint: int, *, using: str, **told: Any) -> None:
+    """Tell that something has happened to an endpoint, when the transaction commits."""
+    if not signal.has_listeners(Endpoint):
+        return
+
+    def tell() -> None:
+        for row in Endpoint.objects.using(using).filter(pk=endpoint):
+            _send(signal, Endpoint, using, endpoint=row, **told)
+
+    transaction.on_commit(tell, using=using, robust=True)
+
+
+def of_batch(batch: RedeliveryBatch, *, using: str) -> None:
+    """Tell that a redelivery of many is done, when the transaction commits."""
+
+    def tell() -> None:
+        _send(batch_finished, RedeliveryBatch, using, batch=batch)
+
+    transaction.on_commit(tell, using=using, robust=True)
+
+
+def _on_commit(signal: Signal, deliveries: Told, using: str) -> None:
+    """Ask the database for nothing if nobody listens, and once for all of them if somebody does."""
+    if not deliveries or not signal.has_listeners(Delivery):
+        return
+
+    def tell() -> None:
+        rows = Delivery.objects.using(using).select_related("event", "endpoint")
+        found = rows.defer("event__body").in_bulk(deliveries)
+        for pk in sorted(found):
+            _send(signal, Delivery, using, delivery=found[pk], **deliveries[pk])
+
+    transaction.on_commit(tell, using=using, robust=True)
+
+
+def _send(signal: Signal, sender: type[Model], using: str, **told: Any) -> None:
+    """Django logs what a receiver raises; unless it has no name, as a `partial` has none."""
+    try:
+        signal.send_robust(sender, using=using, **told)
+    except Exception:
+        logger.exception("A receiver of a signal failed; others may not have been told: %s", told)
