@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Literal, Self
 
-from example_project.receiver import Received
 from example_project.settings import BASE_DIR
+from webhook_delivery.testing.receiver import Received
 
 Role = Literal["main", "sentinel", "worker", "pusher", "monitor"]
 ROLES: dict[str, Role] = {

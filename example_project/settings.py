@@ -67,6 +67,11 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 if DATABASES["default"]["ENGINE"].endswith("mysql"):
     DATABASES["default"]["OPTIONS"] = {"charset": "utf8mb4"}
 
+SUPPLIER_SECRETS = os.environ.get(
+    "SUPPLIER_SECRETS", "whsec_d2hhdCB0aGUgc3VwcGxpZXIgc2lnbnMgd2l0aA=="
+)
+"""What a supplier's webhooks are signed with."""
+
 Q_CLUSTER: dict[str, Any] = {
     "name": "shop",
     "workers": int(os.environ.get("Q_WORKERS", "2")),

@@ -1,6 +1,13 @@
-"""The shop's pages: the admin."""
+"""The shop's pages, and the admin."""
 
 from django.contrib import admin
 from django.urls import path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from example_project.shop import views
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("orders/<int:number>/", views.order, name="order"),
+    path("orders/<int:number>/call-back/", views.call_back, name="call-back"),
+    path("hooks/supplier/", views.hear_supplier, name="hear-supplier"),
+]

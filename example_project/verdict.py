@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from example_project.receiver import SILENCE, Received
 from example_project.story import Story
 from webhook_delivery.models import Attempt, ConsoleAction, Delivery, Endpoint, Event
 from webhook_delivery.outcomes import Fault
+from webhook_delivery.testing.receiver import SILENCE, Received
 
 FRESH_SECONDS = 10
 
@@ -33,7 +33,7 @@ class Witness:
         heard = self.story.receiver.wait_for(Attempt.objects.count())
         self.requests = [got for got in heard if got.path == f"/{self.name}"]
         self.delivery = Delivery.objects.get(
-            endpoint=self.story.endpoints[self.name], event__event_type="order.created"
+            endpoint=self.story.endpoints[self.name], event_type="order.created"
         )
         self.attempts = list(self.delivery.attempts.order_by("number"))
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.core.management import BaseCommand, CommandError, call_command
 from django.db import connection
 from django.urls import reverse
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         logging.getLogger("django-q").setLevel(logging.WARNING)
         empty_database()
         self.password = secrets.token_urlsafe(9)
-        self.user = get_user_model().objects.create_superuser("demo", "", self.password)
+        self.user = User.objects.create_superuser("demo", "", self.password)
         try:
             with ExitStack() as running:
                 try:
