@@ -11,18 +11,23 @@ import redis
 from django.db import connection
 from django.db.models import F
 
-from example_project.receiver import Receiver
+from example_project.receiver import by_the_library
+from example_project.shop.models import Order
 from tests.database_clock import DatabaseClock
 from webhook_delivery import drain as draining
 from webhook_delivery import lifecycle
 from webhook_delivery.models import Delivery, Endpoint, Secret
+from webhook_delivery.testing import Webhooks
+from webhook_delivery.testing.receiver import Receiver
+
+pytest_plugins = ["webhook_delivery.testing.plugin"]
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver() as running:
+    with Receiver(verifier=by_the_library) as running:
         running.secrets["*"] = SECRET
         yield running
 
@@ -48,6 +53,13 @@ def send_due(db) -> Callable[[], draining.Report]:
         return draining.drain(using="default", seconds=10)
 
     return send
+
+
+@pytest.fixture
+def webhooks(webhooks: Webhooks) -> Webhooks:
+    """The plugin's, where no order is left of whoever ran before."""
+    Order.objects.all()._raw_delete("default")
+    return webhooks
 
 
 def make_due() -> None:

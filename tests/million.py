@@ -25,9 +25,9 @@ FROM (SELECT n, now() - interval '90 days' * (1 - n / %(rows)s::float) AS moment
       FROM generate_series(1, %(rows)s) n) numbered
 """
 DELIVERIES = """
-INSERT INTO webhook_delivery_delivery (event_id, endpoint_id, state, due_at, trigger, format,
-  attempts_made, attempts_forgiven, last_status, reason, created_at, ended_at)
-SELECT id, first + (random() ^ 3 * 1999)::int, state,
+INSERT INTO webhook_delivery_delivery (event_id, event_type, endpoint_id, state, due_at, trigger,
+  format, attempts_made, attempts_forgiven, last_status, reason, created_at, ended_at)
+SELECT id, event_type, first + (random() ^ 3 * 1999)::int, state,
   CASE state WHEN 'pending' THEN now() + interval '1 hour' * random() - interval '1 minute' END,
   'schedule', 'standard', CASE state WHEN 'dead' THEN 10 WHEN 'held' THEN 0 ELSE 1 END, 0,
   CASE state WHEN 'delivered' THEN 200 WHEN 'held' THEN NULL ELSE status END,
@@ -36,7 +36,7 @@ SELECT id, first + (random() ^ 3 * 1999)::int, state,
   created_at,
   CASE WHEN state IN ('delivered', 'dead') THEN created_at + interval '1 minute' END
 FROM (
-  SELECT id, created_at,
+  SELECT id, event_type, created_at,
     CASE WHEN chance < 0.1 THEN 'dead' WHEN chance < 0.115 THEN 'pending'
          WHEN chance < 0.12 THEN 'held' ELSE 'delivered' END AS state,
     (ARRAY[503, 404, NULL])[1 + (chance * 1000)::int %% 3] AS status,

@@ -23,7 +23,11 @@ def owe(count: int, *endpoints: Endpoint, ago: float = 0, retries: bool = False)
     events = [Event(event_type="order.paid", body=b"{}") for _ in range(count)]
     Event.objects.bulk_create(events, batch_size=500)
     due = Now() - timedelta(seconds=ago)
-    owed = [Delivery(event=event, endpoint=to, due_at=due) for event in events for to in endpoints]
+    owed = [
+        Delivery(event=event, event_type=event.event_type, endpoint=to, due_at=due)
+        for event in events
+        for to in endpoints
+    ]
     Delivery.objects.bulk_create(owed, batch_size=500)
     if retries:  # as if earlier attempts had been forgiven: no log is needed
         Delivery.objects.filter(event__in=events).update(attempts_made=1, attempts_forgiven=1)

@@ -49,6 +49,7 @@ class Life:
 def live(kind: str, pk: int, event: Event, endpoint: Endpoint) -> Life:
     """Make, without saving, a delivery of a kind, with its log."""
     row = Delivery(pk=pk, event=event, endpoint=endpoint, created_at=BORN, due_at=BORN)
+    row.event_type = event.event_type
     life = Life(row, [])
     for minute, what in enumerate(PASTS[kind], 1):
         _go_on(life, what, BORN + timedelta(minutes=minute))
@@ -190,6 +191,7 @@ PLANTED = [
     _planted("claimed and not sent", "waiting", row(claim=TOKEN), "claim", "pending"),
     _planted("another reason", "waiting", row(reason="dns"), "reason", "pending"),
     _planted("another status", "waiting", row(last_status=418), "last_status", "pending"),
+    _planted("another type", "waiting", row(event_type="order.lost"), "event_type", "pending"),
     _planted("another trigger", "waiting", row(trigger="redelivery"), "trigger", "pending"),
     _planted("ended too early", "waiting", row(ended_at=BORN), "ended_at", "pending"),
     _planted(

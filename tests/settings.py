@@ -8,7 +8,7 @@ from pathlib import Path
 from example_project.settings import *  # noqa: F403
 from example_project.settings import DATABASES, INSTALLED_APPS, Q_CLUSTER, WEBHOOK_DELIVERY
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.library", "tests.emptying"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.library", "tests.emptying", "tests.owners"]
 
 pinned = os.environ.get("WEBHOOK_TEST_DATABASE")
 """The name of a running test's database, for the processes it starts."""
@@ -20,6 +20,8 @@ elif DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     folder = os.environ.get("WEBHOOK_TEST_FOLDER") or tempfile.mkdtemp(prefix="webhook-tests-")
     DATABASES["default"]["NAME"] = str(Path(folder) / "db.sqlite3")
     DATABASES["default"]["TEST"] = {"NAME": str(Path(folder) / "test.sqlite3")}
+
+ROOT_URLCONF = os.environ.get("WEBHOOK_TEST_URLS", ROOT_URLCONF)  # noqa: F405
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -15,7 +15,6 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
-from example_project.receiver import Reply
 from tests.conftest import SECRET, make_due, make_endpoint
 from webhook_delivery import endpoints, lifecycle, publish, rotation, signing
 from webhook_delivery.admin import text
@@ -24,6 +23,7 @@ from webhook_delivery.admin.secrets import Shown
 from webhook_delivery.clock import Now
 from webhook_delivery.models import ConsoleAction, DeadLetter, Delivery, Endpoint, Event, Secret
 from webhook_delivery.outcomes import Fault, Verdict
+from webhook_delivery.testing.receiver import Reply
 
 NIGHTLY_ON_MARIADB = [pytest.mark.nightly] if connection.vendor == "mysql" else []
 

@@ -1,6 +1,7 @@
 """What an endpoint's form says about the wire: headers, certificates, formats."""
 
 import json
+import re
 
 import pytest
 import trustme
@@ -259,3 +260,14 @@ def test_who_subscribes_it_at_the_same_time_has_done_what_was_wanted(admin_clien
     formset.save()
 
     assert patterns_of(endpoint) == ["a.*", "b.*"]
+
+
+def test_known_types_are_offered_where_subscriptions_are_written(admin_client):
+    shown = admin_client.get(reverse("admin:webhook_delivery_endpoint_add")).content.decode()
+    [offered] = re.findall(r'<datalist id="webhook-event-types">(.*?)</datalist>', shown, re.DOTALL)
+
+    values = re.findall(r'value="(.*?)"', offered)
+    assert values == sorted(values)
+    assert {"*", "order.*", "order.shipped", "product.*", "webhook.test"} <= set(values)
+    assert 'value="order.shipped" label="An order has left the house."' in offered
+    assert re.search(r'<input[^>]+name="subscriptions-0-pattern"[^>]+list="webhook-event-', shown)

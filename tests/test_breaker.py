@@ -4,7 +4,6 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from example_project.receiver import Reply
 from tests.conftest import make_due, make_endpoint
 from tests.legal import unlawful
 from tests.owing import block, blocked_for, end_pauses, owe, statements
@@ -14,6 +13,7 @@ from webhook_delivery.doorbell import AGAIN_SECONDS, soonest
 from webhook_delivery.lifecycle import changing
 from webhook_delivery.models import Attempt, Delivery, Lane
 from webhook_delivery.outcomes import Outcome, fault_of
+from webhook_delivery.testing.receiver import Reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -34,7 +34,6 @@ from django_q.conf import Conf
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from example_project.receiver import SILENCE, Receiver, Reply
 from tests import servers
 from tests.conftest import make_due, make_endpoint
 from tests.owing import end_pauses
@@ -43,6 +42,7 @@ from webhook_delivery import keys, publish, rotation, scheduling, tasks
 from webhook_delivery.dispatch import attempt
 from webhook_delivery.lifecycle import claim
 from webhook_delivery.models import Attempt, Delivery, Endpoint
+from webhook_delivery.testing.receiver import SILENCE, Receiver, Reply
 from webhook_delivery.transport import Transport
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -25,10 +25,10 @@ SELECT 'many-' || n, 'https://receiver.example/', '', 'on', '', false, 'standard
 FROM generate_series(1, %s) n
 """
 OWED = """
-INSERT INTO webhook_delivery_delivery (event_id, endpoint_id, state, due_at, trigger,
+INSERT INTO webhook_delivery_delivery (event_id, event_type, endpoint_id, state, due_at, trigger,
   attempts_made, attempts_forgiven, reason, created_at)
-SELECT e.id, %s, 'pending', now() - make_interval(secs => 7200.0 * row_number() OVER () / %s),
-  'schedule', 0, 0, '', now()
+SELECT e.id, e.event_type, %s, 'pending',
+  now() - make_interval(secs => 7200.0 * row_number() OVER () / %s), 'schedule', 0, 0, '', now()
 FROM webhook_delivery_event e
 """
 EVENTS = """
@@ -38,11 +38,12 @@ SELECT gen_random_uuid(), 'order.paid', '', '', '', 'application/json', '{}', no
 FROM generate_series(1, %s)
 """
 BACKLOG = """
-INSERT INTO webhook_delivery_delivery (event_id, endpoint_id, state, due_at, trigger,
+INSERT INTO webhook_delivery_delivery (event_id, event_type, endpoint_id, state, due_at, trigger,
   attempts_made, attempts_forgiven, reason, created_at)
-SELECT e.id, p.id, 'pending', now() - make_interval(secs => 3600), 'schedule', 0, 0, '', now()
+SELECT e.id, e.event_type, p.id, 'pending', now() - make_interval(secs => 3600), 'schedule', 0, 0,
+  '', now()
 FROM webhook_delivery_endpoint p,
-  (SELECT id FROM webhook_delivery_event LIMIT %s) e WHERE p.name LIKE 'many-%%'
+  (SELECT id, event_type FROM webhook_delivery_event LIMIT %s) e WHERE p.name LIKE 'many-%%'
 """
 
 

@@ -138,7 +138,7 @@ def test_health_says_what_is_wrong_and_what_to_do_and_exits_1(receiver, endpoint
 
     doorbell.answer(using="default")
     assert webhooks("health") == "Healthy.\n"
-    assert in_json("health") == {"healthy": True, "illnesses": []}
+    assert in_json("health") == {"healthy": True, "illnesses": [], "remarks": []}
 
     Doorbell.objects.update(drained_at=timezone.now() - timedelta(seconds=200))
     out = io.StringIO()

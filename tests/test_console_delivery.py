@@ -15,7 +15,6 @@ from django.db.models import F
 from django.test import Client
 from django.utils.html import escape
 
-from example_project.receiver import Reply
 from tests.conftest import SECRET, make_due, make_endpoint
 from tests.owing import block
 from tests.test_admin import die, say, staff, url
@@ -34,6 +33,7 @@ from webhook_delivery.models import (
     RedeliveryBatch,
 )
 from webhook_delivery.outcomes import Policy
+from webhook_delivery.testing.receiver import Reply
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 

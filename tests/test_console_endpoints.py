@@ -14,12 +14,12 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import timezone
 from django.utils.html import escape
 
-from example_project.receiver import Reply
 from tests.conftest import make_endpoint
 from tests.test_admin import act, client_of, say, staff, url
 from webhook_delivery import NewEvent, endpoints, missing, publish, publish_many, rollups, tasks
 from webhook_delivery.clock import Now
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Lane, RedeliveryBatch
+from webhook_delivery.testing.receiver import Reply
 
 NIGHTLY_ON_MARIADB = [pytest.mark.nightly] if connection.vendor == "mysql" else []
 
@@ -673,6 +673,30 @@ def test_what_would_happen_next_is_what_the_breaker_does(root, endpoint, lane, s
         assert sentence in shown
     if lane and "failures" in lane:
         assert f"<dd>{lane['failures']}</dd>" in shown
+
+
+@pytest.mark.parametrize(
+    ("days", "warned", "said"),
+    [
+        (0.5, None, "It has failed since 2026-11-20 12:00 UTC."),
+        (2, 1, "If that goes on, it is switched off in 3 d 0 h."),
+        (6, 5, "If that goes on, it is switched off with the next failure."),
+    ],
+)
+def test_since_when_it_fails_and_what_comes_of_that_is_said(root, endpoint, days, warned, said):
+    now = Now()
+    ago = None if warned is None else now - timedelta(days=warned)
+    lane = Lane.objects.create(endpoint=endpoint)
+    Lane.objects.filter(pk=lane.pk).update(
+        failing_since=now - timedelta(days=days), failed_at=now, failed_events=3, warned_at=ago
+    )
+    lane.refresh_from_db()
+
+    shown = page(root, "health", endpoint)
+
+    moment = re.sub(r"\d.*UTC", f"{lane.failing_since:%Y-%m-%d %H:%M} UTC", said)
+    assert (moment if warned is None else said) in shown
+    assert ("is switched off in" in shown) == (warned == 1)
 
 
 def test_its_limits_and_its_budget_are_said(root):

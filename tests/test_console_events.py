@@ -13,6 +13,7 @@ from django.test import Client
 from tests.conftest import make_endpoint
 from tests.owing import statements
 from tests.test_admin import say, staff, url
+from tests.test_catalogue import described
 from tests.test_console_delivery import HOSTILE, SHOWN, text_of
 from webhook_delivery import endpoints, forwarding, lifecycle, publish
 from webhook_delivery.clock import Now
@@ -140,10 +141,20 @@ def test_the_page_shows_all_deliveries_with_their_states(root, receiver, send_du
         assert url("delivery", "change", delivery.pk) in page
 
 
+def test_the_page_says_what_its_type_means(root, db):
+    known, unknown = publish("order.shipped", {"number": 7}), publish("order.lost")
+    with described("order.lost", deprecated="Use <order.shipped>."):
+        old = page_of(root, unknown)
+
+    assert "An order has left the house." in page_of(root, known)
+    assert "Use &lt;order.shipped&gt;." in old
+    assert "Deprecated:" in old and "Deprecated:" not in page_of(root, unknown)
+
+
 def test_that_nobody_was_subscribed_is_said(root, db):
     event = publish("order.paid")
 
-    assert "No endpoint was subscribed to this event type at the time." in page_of(root, event)
+    assert "No endpoint that was on heard this event type at the time" in page_of(root, event)
 
 
 def test_of_very_many_deliveries_fifty_are_shown(root, receiver, django_assert_num_queries):
@@ -272,7 +283,8 @@ def test_two_who_send_at_once_send_once(root, event, new, monkeypatch):
 
     def too_late(*args):
         said = looked(*args)
-        lifecycle.owe([lifecycle.Owed(event.pk, new.pk, new.state, Now())], using="default")
+        owed = lifecycle.Owed(event.pk, event.event_type, new.pk, new.state, Now())
+        lifecycle.owe([owed], using="default")
         return said
 
     monkeypatch.setattr(forwarding, "_obstacle", too_late)

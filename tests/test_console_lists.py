@@ -499,7 +499,7 @@ def test_to_export_is_for_who_may(endpoint, model):
 def test_no_cell_is_a_formula(root, endpoint, name):
     dead_letters(1)
     Endpoint.objects.update(name=name)
-    Event.objects.update(event_type=name)
+    Delivery.objects.update(event_type=name)
 
     (row,) = table_of(root.get(url("delivery", "export")))
 
@@ -556,7 +556,14 @@ def fill(count: int, endpoint: Endpoint) -> None:
     now = timezone.now()
     Delivery.objects.bulk_create(
         (
-            Delivery(event=event, endpoint=endpoint, state="dead", reason="dns", ended_at=now)
+            Delivery(
+                event=event,
+                event_type=event.event_type,
+                endpoint=endpoint,
+                state="dead",
+                reason="dns",
+                ended_at=now,
+            )
             for event in events
         ),
         batch_size=1000,

@@ -79,6 +79,8 @@ def screens() -> Iterator[tuple[str, str]]:
             f"?endpoint={rare.pk}&reason=timeout",
             "?event_type=order.paid",
             "?event_type=never.heard",
+            "?event_type=order.*",
+            "?event_type=never.*",
             f"?endpoint={rare.pk}&event_type=order.paid",
             "?died=24h" if model == "deadletter" else "?when=24h",
             f"?q={dead.pk}",

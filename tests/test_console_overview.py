@@ -13,14 +13,21 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from example_project.receiver import Reply
 from tests.conftest import make_due, make_endpoint
 from tests.owing import block, owe, statements
 from webhook_delivery import batches, doorbell, endpoints, grouping, health, publish, rollups
 from webhook_delivery.acknowledging import acknowledge
 from webhook_delivery.clock import Now
-from webhook_delivery.models import Delivery, Doorbell, Endpoint, EndpointStat, RedeliveryBatch
+from webhook_delivery.models import (
+    Delivery,
+    Doorbell,
+    Endpoint,
+    EndpointStat,
+    Lane,
+    RedeliveryBatch,
+)
 from webhook_delivery.recording import GONE
+from webhook_delivery.testing.receiver import Reply
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -169,6 +176,36 @@ def test_endpoints_whose_breakers_are_open_are_told_and_five_are_named(root):
     assert "and more" in html
     assert "probed" not in html
     assert "asked-for-a-pause" not in html
+
+
+def test_who_has_failed_for_long_is_told_with_when_it_is_switched_off(root):
+    slow, ill = make_endpoint(name="globex"), make_endpoint(name="initech")
+    fails_for(slow, days=1.5, warned=0.5)
+    fails_for(ill, days=6, warned=5)
+    block(slow)
+    off = make_endpoint(name="hooli")
+    endpoints.mark_off(off.pk, reason="failing since 2026-11-16 10:00 UTC", using="default")
+
+    text = words(page(root))
+
+    switched = "1 endpoint is switched off, for it failed for days; what it was owed is held. hooli"
+    assert switched in text
+    assert (
+        "2 endpoints have failed for long; if that goes on, they are switched off. "
+        "initech (with the next failure) , globex (in 3 d 12 h)"
+    ) in text
+    assert "again and again" not in text
+
+
+def fails_for(endpoint: Endpoint, *, days: float, warned: float) -> None:
+    """It was warned of so many days ago."""
+    Lane.objects.update_or_create(endpoint=endpoint)
+    Lane.objects.filter(pk=endpoint.pk).update(
+        failing_since=Now() - timedelta(days=days),
+        failed_at=Now(),
+        failed_events=3,
+        warned_at=Now() - timedelta(days=warned),
+    )
 
 
 def test_a_redelivery_that_paused_itself_is_told_with_its_page(root):

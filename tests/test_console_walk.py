@@ -8,7 +8,6 @@ broken, and ends once it is mended. Once by clicks, once by keys, and once by wh
 import pytest
 from django.contrib.auth.models import Group, User
 
-from example_project.receiver import Reply
 from tests import processes
 from tests.browser import fixtures
 from tests.conftest import make_endpoint
@@ -16,6 +15,7 @@ from webhook_delivery import roles
 from webhook_delivery.composing import NewEvent
 from webhook_delivery.models import Attempt, Delivery, Endpoint, RedeliveryBatch
 from webhook_delivery.publishing import publish_many
+from webhook_delivery.testing.receiver import Reply
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.everywhere_once]
 

@@ -11,10 +11,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from example_project.receiver import Reply
 from tests.conftest import SECRET, make_due, make_endpoint
 from webhook_delivery import keys, publish, verify
 from webhook_delivery.models import Attempt, Delivery, Endpoint, Event
+from webhook_delivery.testing.receiver import Reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

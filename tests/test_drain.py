@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from django.db import DatabaseError, connection
 
-from example_project.receiver import SILENCE
 from tests.conftest import end_leases, make_due, make_endpoint
 from webhook_delivery import dispatch, drain, lifecycle, publish
 from webhook_delivery.dispatch import attempt
 from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Secret
+from webhook_delivery.testing.receiver import SILENCE
 from webhook_delivery.transport import Transport
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -115,7 +115,7 @@ def test_410_is_dead_and_switches_the_endpoint_off_and_holds_the_rest(
 
 
 def test_retry_after_is_honoured(receiver, endpoint, send_due):
-    from example_project.receiver import Reply
+    from webhook_delivery.testing.receiver import Reply
 
     receiver.replies(Reply(429, {"Retry-After": "50"}))
     publish("a", {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from example_project.receiver import Receiver
+from webhook_delivery.testing.receiver import Receiver
 
 pytestmark = pytest.mark.everywhere_once
 

@@ -399,7 +399,7 @@ def test_what_a_reader_does_not_know_it_ignores():
 
 def test_a_copy_holds_no_body_and_no_secret(tmp_path: Path, endpoint):
     event = Event.objects.create(event_type="order.created", body=b"confidential")
-    Delivery.objects.create(event=event, endpoint=endpoint)
+    Delivery.objects.create(event=event, event_type=event.event_type, endpoint=endpoint)
 
     text = "".join(archive.export(Delivery.objects.all()))
 

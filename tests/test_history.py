@@ -62,6 +62,8 @@ def publish_a_test() -> None:
 
 STEPS: dict[str, Callable[[], object]] = {
     "publish": lambda: publish("order.created", {}),
+    "publish for later": lambda: publish("order.paid", {}, deliver_at=timedelta(seconds=300)),
+    "publish what expires": lambda: publish("order.paid", {}, expires_at=timedelta(seconds=8)),
     "publish a test": publish_a_test,
     "claim and die": lambda: lifecycle.claim(2, using="default"),
     "rescue": lambda: lifecycle.rescue(using="default"),

@@ -4,10 +4,10 @@ import pytest
 from django.db import DatabaseError
 from django_q.models import Schedule
 
-from example_project.receiver import SILENCE
 from tests.conftest import end_leases
 from webhook_delivery import health, lifecycle, loop, publish
 from webhook_delivery.models import Delivery, Doorbell, Endpoint
+from webhook_delivery.testing.receiver import SILENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

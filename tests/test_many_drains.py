@@ -26,7 +26,10 @@ PATIENT = {
 def owe(count: int, endpoint: Endpoint) -> None:
     events = [Event(event_type="order.paid", body=b"{}") for _ in range(count)]
     Event.objects.bulk_create(events, batch_size=500)
-    owed = [Delivery(event=event, endpoint=endpoint, due_at=Now()) for event in events]
+    owed = [
+        Delivery(event=event, event_type="order.paid", endpoint=endpoint, due_at=Now())
+        for event in events
+    ]
     Delivery.objects.bulk_create(owed, batch_size=500)
 
 

@@ -18,7 +18,6 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from example_project.receiver import SILENCE, Received
 from tests.conftest import end_leases, make_due, make_endpoint
 from tests.legal import stranded, unlawful
 from tests.processes import environment, run
@@ -40,6 +39,7 @@ from webhook_delivery.lifecycle.sequences import first_before, sequence_of
 from webhook_delivery.models import Attempt, Delivery, Doorbell, Endpoint, Event
 from webhook_delivery.outcomes import Outcome, fault_of
 from webhook_delivery.publishing import publish_test
+from webhook_delivery.testing.receiver import SILENCE, Received
 from webhook_delivery.verification import verify
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -350,7 +350,7 @@ def test_the_sweep_finds_every_sequence_page_by_page(monkeypatch):
 def test_one_drain_makes_all_wait_whose_turn_has_not_come(ordered, send_due, receiver):
     receiver.replies(429)
     Delivery.objects.bulk_create(
-        Delivery(event=event, endpoint=ordered, sequence=0, due_at=timezone.now())
+        Delivery(event=event, event_type="a", endpoint=ordered, sequence=0, due_at=timezone.now())
         for event in Event.objects.bulk_create(Event(event_type="a", body=b"") for _ in range(450))
     )
 

@@ -59,7 +59,11 @@ class Newcomer:
         links = f"{wheels} {os.environ.get('PIP_FIND_LINKS', '')}".strip()
         here = str(Path(sys.executable).resolve().parent)
         virtual = str(folder / ".venv" / "bin")
-        plain = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO", "DATABASE"))}
+        plain = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("DJANGO", "DATABASE", "PYTEST"))
+        }
         path = f"{virtual}:{here}:{os.environ['PATH']}"
         self.env = {**plain, "PATH": path, "PIP_FIND_LINKS": links, "PYTHONWARNINGS": "default"}
         self.env.pop("VIRTUAL_ENV", None)
@@ -168,6 +172,29 @@ def test_a_newcomer_follows_the_quick_start_and_the_webhook_arrives(newcomer):
         "System check identified no issues (0 silenced).\n"
     )
     assert newcomer.run("python manage.py webhooks health") == "Healthy.\n"
+    assert "Ran 1 test" in what_django_tests(newcomer)
+    assert "1 passed" in what_pytest_tests(newcomer)
+
+
+def in_the_guide(heading: str) -> str:
+    """The first code under a heading of the guide to testing."""
+    guide = (BASE_DIR / "docs" / "testing.md").read_text().partition(f"\n## {heading}\n")[2]
+    return next(block.text for block in blocks(guide) if block.language == "python")
+
+
+def what_django_tests(newcomer: Newcomer) -> str:
+    (newcomer.folder / "shop" / "tests.py").write_text(in_the_guide("With TestCase"))
+    return newcomer.run("python manage.py test shop 2>&1")
+
+
+def what_pytest_tests(newcomer: Newcomer) -> str:
+    """Its fixture is there because the package is installed, and disturbs nobody else's tests."""
+    newcomer.run("pip install pytest-django")
+    newcomer.run('python -c "from webhook_delivery.testing import vectors; assert vectors()"')
+    (newcomer.folder / "test_else.py").write_text("def test_else(): pass\n")
+    assert "1 passed" in newcomer.run("python -m pytest -W error -p no:django test_else.py")
+    (newcomer.folder / "shop" / "test_orders.py").write_text(in_the_guide("With pytest"))
+    return newcomer.run("python -m pytest --ds=mysite.settings shop/test_orders.py")
 
 
 @pytest.mark.everywhere_once

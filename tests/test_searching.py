@@ -296,7 +296,7 @@ def test_the_page_of_an_event_says_by_what_it_is_found(root, keyed):
     assert "<code>order_id:&lt;b&gt;7</code>" in page
 
 
-def test_of_one_type_the_latest_events_come_first_whenever_they_were_sent(root, endpoint):
+def test_of_one_type_the_latest_deliveries_and_events_come_first(root, endpoint):
     first, second = publish("order.paid"), publish("order.paid")
     publish("order.lost")
     other = make_endpoint("https://other.example/", "order.none")
@@ -304,7 +304,7 @@ def test_of_one_type_the_latest_events_come_first_whenever_they_were_sent(root, 
         first, other.pk
     ).delivery.pk  # the newest delivery, of the older event
 
-    expected = [second.deliveries.get().pk, late, first.deliveries.get(endpoint=endpoint).pk]
+    expected = [late, second.deliveries.get().pk, first.deliveries.get(endpoint=endpoint).pk]
     for query in ({"q": "order.paid"}, {"event_type": "order.paid"}):
         assert [row.pk for row in listed(root, "delivery", **query)] == expected
         assert [row.pk for row in listed(root, "event", **query)] == [second.pk, first.pk]

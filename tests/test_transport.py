@@ -14,8 +14,8 @@ import certifi
 import pytest
 import trustme
 
-from example_project.receiver import SILENCE, Reply
 from webhook_delivery.outcomes import Fault, Outcome
+from webhook_delivery.testing.receiver import SILENCE, Reply
 from webhook_delivery.transport import EXCERPT_BYTES, Transport
 from webhook_delivery.transport import connections as wire
 from webhook_delivery.transport.tls import context_for

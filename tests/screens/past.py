@@ -131,6 +131,7 @@ class Past:
     def _delivery(self, event: Event, receiver: Endpoint) -> Delivery:
         at = event.created_at
         row = Delivery(id=self._number(), event=event, endpoint=receiver, created_at=at)
+        row.event_type = event.event_type
         self.deliveries.append(row)
         return row
 

@@ -1,0 +1,1 @@
+"""An app whose own models have endpoints: by reference, and by foreign key."""

@@ -1,0 +1,37 @@
+"""
+Who may own endpoints, and what may point at them; without constraints, for the demo, which knows
+nothing of these tables, empties those that they point at.
+"""
+
+from django.db import models
+
+from webhook_delivery.models import Endpoint
+
+
+class Customer(models.Model):
+    slug = models.CharField(max_length=50, primary_key=True)
+
+
+class Loyal(Customer):
+    class Meta:
+        proxy = True
+
+
+class Integration(models.Model):
+    """Goes with its endpoint."""
+
+    endpoint = models.ForeignKey(
+        Endpoint, models.CASCADE, related_name="integrations", db_constraint=False
+    )
+
+
+class Widget(models.Model):
+    """Stays without its endpoint."""
+
+    endpoint = models.OneToOneField(Endpoint, models.SET_NULL, null=True, db_constraint=False)
+
+
+class Contract(models.Model):
+    """Keeps its endpoint."""
+
+    endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="+", db_constraint=False)
