@@ -29,6 +29,7 @@ lint: $(VENV)/.ready ## Check style, types, migrations and architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pyright --project pyproject.toml
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python -m pytest -q -p no:randomly tests/test_architecture.py
@@ -63,7 +64,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 .node/.ready: tests/node/package.json | $(VENV)/.ready
-	@echo "Fetching GitHub's webhook examples, a second verifier and axe …"
+	@echo "Fetching GitHub's webhook examples, a second verifier, axe and the schemas of AsyncAPI …"
 	@mkdir -p .node && cp tests/node/package.json .node/
 	@$(BIN)/npm install --prefix .node --no-package-lock --no-audit --no-fund --silent
 	@touch $@
