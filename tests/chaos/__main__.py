@@ -18,7 +18,7 @@ MARGIN_SECONDS, SILENCE_SECONDS = 1, 8
 
 def main() -> int:
     options = _options()
-    os.environ["WEBHOOK_TEST_SETTINGS"] = json.dumps(_settings(options.timeout))
+    os.environ["WEBHOOK_TEST_SETTINGS"] = json.dumps(_settings(options))
     django.setup()
     if options.logs:
         options.logs.mkdir(parents=True)
@@ -66,12 +66,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _settings(timeout: float) -> dict[str, float]:
+def _settings(options: argparse.Namespace) -> dict[str, float]:
+    """Where nothing is broken, who is silent only waits for the machine."""
     return {
-        "TIMEOUT_SECONDS": timeout,
-        "MAX_TIMEOUT_SECONDS": timeout,
+        "TIMEOUT_SECONDS": options.timeout,
+        "MAX_TIMEOUT_SECONDS": options.timeout,
         "LEASE_MARGIN_SECONDS": MARGIN_SECONDS,
-        "HEALTH_SILENCE_SECONDS": SILENCE_SECONDS,
+        "HEALTH_SILENCE_SECONDS": SILENCE_SECONDS if options.faults else 10 * SILENCE_SECONDS,
         "BREAKER_FAILURES": 1_000_000,  # what is always refused must be dead before the run ends
     }
 
