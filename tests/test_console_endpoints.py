@@ -19,6 +19,7 @@ from tests.test_admin import act, client_of, say, staff, url
 from webhook_delivery import NewEvent, endpoints, missing, publish, publish_many, rollups, tasks
 from webhook_delivery.clock import Now
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Lane, RedeliveryBatch
+from webhook_delivery.recording import GONE
 from webhook_delivery.testing.receiver import Reply
 
 NIGHTLY_ON_MARIADB = [pytest.mark.nightly] if connection.vendor == "mysql" else []
@@ -357,13 +358,50 @@ def test_a_test_event_reaches_just_this_endpoint_and_the_message_leads_to_it(
 
 
 @pytest.mark.parametrize("was", ["paused", "off"])
-def test_what_is_not_on_is_not_tested(root, endpoint, was):
+def test_who_is_not_on_is_tested_at_once_and_stays_so(root, endpoint, was):
     Endpoint.objects.update(state=was)
 
-    assert do(root, "test", endpoint) == [f"No test was sent: {endpoint} is {was}."]
-    assert not Delivery.objects.exists()
-    assert kept() == []
-    assert url("endpoint", "test", endpoint.pk) not in page(root, "change", endpoint)
+    [said] = do(root, "test", endpoint)
+
+    assert f"The test event arrived. {endpoint} is still {was}. " in said
+    assert Endpoint.objects.get().state == was
+    assert Delivery.objects.get().state == "delivered"
+    assert kept() == [("test", about(endpoint), "")]
+
+
+def test_a_test_that_arrives_switches_on_who_was_off_for_failing(root, endpoint):
+    Endpoint.objects.update(state="off", state_reason=GONE)
+    assert "switch on if it arrives" in page(root, "change", endpoint)
+
+    [said] = do(root, "test", endpoint)
+
+    assert f"The test event arrived, and {endpoint} is on again. Nothing was held." in said
+    assert kept() == [
+        ("test", about(endpoint), ""),
+        ("switch_on", about(endpoint), "a test event arrived"),
+    ]
+
+
+def test_a_test_that_fails_says_why_and_leaves_it_off(root, receiver, endpoint):
+    Endpoint.objects.update(state="off", state_reason=GONE)
+    receiver.replies(503)
+
+    [said] = do(root, "test", endpoint)
+
+    assert "did not arrive: Receiver failed (5xx)." in said
+    assert f"{endpoint} is still off" in said
+    assert Endpoint.objects.get().state == "off"
+
+
+def test_who_may_not_switch_endpoints_does_not_by_a_test(endpoint):
+    Endpoint.objects.update(state="off", state_reason=GONE)
+    tester = client_of(staff("tester", *VIEW, "test_endpoint"))
+    assert "switch on if it arrives" not in page(tester, "change", endpoint)
+
+    [said] = do(tester, "test", endpoint)
+
+    assert f"The test event arrived. {endpoint} is still off." in said
+    assert Endpoint.objects.get().state == "off"
 
 
 # Recovery

@@ -14,7 +14,7 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 6. many at once:        gradual → batches → selecting, guarding, missing → pump;
                         acknowledging → grouping; charts → figures → rollups
 7. around it:           conf, checks, validation, clock, relating → references, keys, endpoints,
-                        subscribing, redelivery, forwarding, health → pulse, roles, admin;
+                        subscribing, redelivery, forwarding, probing, health → pulse, roles, admin;
                         rotation, of one secret, and resealing, of all
 8. the other side:      verifying → receiving; testing, for those who use the app
 """

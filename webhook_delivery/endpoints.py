@@ -29,12 +29,17 @@ class Switched:
     """The numbers of the deliveries that were held, or released."""
 
 
-def switch_on(endpoint: int, *, using: str, by: Any = None, reason: str = "") -> Switched:
+def switch_on(
+    endpoint: int, *, using: str, by: Any = None, reason: str = "", rate: float | None = None
+) -> Switched:
     """
-    Switch on, and release what was held; the breaker and the rate hold as before.
+    Switch on, and release what was held.
 
     by: the user who asks (or a name), who is then kept with the reason; None: nobody does.
+    rate: how many requests a second it is sent at most from now on; None: as before.
     """
+    if rate is not None:
+        Endpoint.objects.using(using).filter(pk=endpoint).update(rate_per_second=rate)
     changed = _set(endpoint, State.ON, using, by=by, reason=reason)
     released = lifecycle.release(_owed(endpoint, using))
     doorbell.ring_on_commit(using=using)

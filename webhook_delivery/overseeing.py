@@ -12,6 +12,7 @@ from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Endpoint, Lane
+from webhook_delivery.recording import REFUSALS
 from webhook_delivery.signals import endpoint_warned
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,13 @@ AT_ONCE = 100
 """So many are warned of, or switched off, by one sweep; the next goes on."""
 FAILING = "failing since"
 """How the reason begins, why an endpoint is off that has failed for days."""
+
+
+def switched_off_for_failing(endpoint: Endpoint) -> bool:
+    """Whether no person switched it off: it failed for days, or said that it wants nothing more."""
+    reason = endpoint.state_reason
+    off = endpoint.state == Endpoint.State.OFF
+    return off and (reason in REFUSALS or reason.startswith(FAILING))
 
 
 def patience() -> Patience:

@@ -150,15 +150,16 @@ def publish_test(endpoint: Endpoint, *, by: Any = None, using: str | None = None
     """
     Publish a `webhook.test` event to this endpoint alone, whatever it is subscribed to.
 
-    by: the user who asks (or a name), who is then kept; None: nobody is.
+    If the endpoint is not on, only `attempt_now(…, regardless=True)` sends it; what that does not
+    send is held. by: the user who asks (or a name), who is then kept; None: nobody is.
     """
     using = using or router.db_for_write(Event)
     event = compose(NewEvent(TEST, TEST_DATA, tenant=endpoint.tenant, endpoints=[endpoint]))
 
     def write_test() -> None:
         event.save(using=using, force_insert=True)
-        to = endpoint.pk, endpoint.state
-        owed = Owed(event.pk, event.event_type, *to, Now(), format=endpoint.format)
+        due = endpoint.pk, Endpoint.State.ON.value
+        owed = Owed(event.pk, event.event_type, *due, Now(), format=endpoint.format)
         lifecycle.owe([owed], using=using, trigger=Delivery.Trigger.TEST.value)
         if by is not None:
             ids = event.deliveries.values_list("pk", flat=True)
@@ -204,7 +205,7 @@ def attempt_now(event: Event, *, using: str, regardless: bool = False) -> None:
     """
     Make the first attempts here and now; what they cannot deliver stays due for a retry.
 
-    regardless: of pauses and limits, which are not for a person who waits.
+    regardless: of the endpoint's state, pauses and limits: a person waits.
     """
     reached: set[int] = set()
     drain(

@@ -127,7 +127,7 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
         if endpoint := context.get("original"):
             context["tabs"] = self.tabs(request, endpoint, "settings")
             context["tools"] = self.tools(request, endpoint)
-            context["test_url"] = self.test_url(request, endpoint)
+            context["test"] = self.test(request, endpoint)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:

@@ -78,7 +78,7 @@ class HealthAdmin(EndpointPages):
             tab="health",
             title=gettext("Health of %(endpoint)s") % {"endpoint": endpoint},
             tools=self.tools(request, endpoint),
-            test_url=self.test_url(request, endpoint),
+            test=self.test(request, endpoint),
             figures=facts,
             ranges=_ranges(span.name),
             answers=_answers(facts.answers),

@@ -21,6 +21,7 @@ from webhook_delivery.admin import acts
 from webhook_delivery.admin.base import ConsoleAdmin
 from webhook_delivery.admin.scoping import may
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint
+from webhook_delivery.overseeing import switched_off_for_failing
 
 asks = method_decorator(require_safe)
 """For a page that asks or tells: nothing is done by looking at it."""
@@ -140,10 +141,14 @@ class EndpointPages(ConsoleAdmin):
             Tab(self.url_of(endpoint, name), label, False) for name, label, may_ in offered if may_
         ]
 
-    def test_url(self, request: HttpRequest, endpoint: Endpoint) -> str:
-        """Where a test event is asked for; nowhere, if the user may not, or it is not on."""
-        may_test = may(request, "test_endpoint") and endpoint.state == Endpoint.State.ON
-        return self.url_of(endpoint, "test") if may_test else ""
+    def test(self, request: HttpRequest, endpoint: Endpoint) -> Tab | None:
+        """Where a test event is asked for, and what it may lead to; None, if the user may not."""
+        if not may(request, "test_endpoint"):
+            return None
+        label = _("Send test event")
+        if switched_off_for_failing(endpoint) and may(request, "pause_endpoint"):
+            label = _("Send test event; switch on if it arrives")
+        return Tab(self.url_of(endpoint, "test"), label, False)
 
     def handles_secrets(self, request: HttpRequest) -> bool:
         return may(request, "reveal_secret") or may(request, "rotate_secret")

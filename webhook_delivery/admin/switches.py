@@ -16,11 +16,13 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import endpoints
 from webhook_delivery.admin.acts import ReasonForm
+from webhook_delivery.admin.hints import label_of
 from webhook_delivery.admin.paging import CAP
 from webhook_delivery.admin.subject import DateTimeField, ReasonRequired
 from webhook_delivery.counting import Number
 from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Delivery, Endpoint
+from webhook_delivery.probing import Probed
 
 LONGEST = timedelta(days=366)
 
@@ -153,6 +155,19 @@ def consequences(endpoint: Endpoint, name: str) -> list[str]:
             )
         ]
     return [_to_be_released(endpoint)]
+
+
+def what_came_of(probed: Probed, endpoint: Endpoint) -> list[str]:
+    """What a test did, sent to an endpoint that was not on, in sentences."""
+    facts = {"endpoint": endpoint, "state": endpoint.get_state_display()}
+    if not probed.arrived:
+        why = label_of(probed.delivery.reason)
+        said = gettext("The test event did not arrive: %(why)s. %(endpoint)s is still %(state)s.")
+        return [said % {**facts, "why": why}]
+    if probed.switched is None:
+        return [gettext("The test event arrived. %(endpoint)s is still %(state)s.") % facts]
+    on = gettext("The test event arrived, and %(endpoint)s is on again.") % facts
+    return [on, _released(len(probed.switched.moved))]
 
 
 def _to_be_released(endpoint: Endpoint) -> str:

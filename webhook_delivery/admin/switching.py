@@ -24,9 +24,11 @@ from webhook_delivery.admin.switches import (
     consequences,
     history_of,
     said_of_many,
+    what_came_of,
 )
 from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Delivery, Endpoint
+from webhook_delivery.probing import probe
 
 
 class SwitchesAdmin(EndpointPages):
@@ -73,18 +75,27 @@ class SwitchesAdmin(EndpointPages):
 
     @does
     def test_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Send one event to this endpoint alone, if it is on."""
+        """Send one event to this endpoint alone; if it is not on, now, and it may be on then."""
         endpoint = self.endpoint(request, object_id, "test_endpoint")
         if endpoint.state != Endpoint.State.ON:
-            said = gettext("No test was sent: %(endpoint)s is %(state)s.")
-            state = endpoint.get_state_display()
-            said %= {"endpoint": endpoint, "state": state}
-            self.message_user(request, said, messages.WARNING)
+            self._probe(request, endpoint)
         else:
             event = publishing.publish_test(endpoint, by=request.user)
             self.remember(request, endpoint, gettext("Sent a test event."), "")
             self._say_tested(request, event.deliveries.get())
         return HttpResponseRedirect(self.page_of(endpoint))
+
+    def _probe(self, request: HttpRequest, endpoint: Endpoint) -> None:
+        probed = probe(endpoint, by=request.user, switches=self.has_pause_permission(request))
+        self.remember(request, endpoint, gettext("Sent a test event."), "")
+        if probed.switched and probed.switched.changed:
+            self.remember(request, endpoint, str(SWITCHES["on"].history), gettext("It arrived."))
+        told = " ".join(what_came_of(probed, endpoint))
+        level = messages.SUCCESS if probed.arrived else messages.WARNING
+        link = self.link_to(request, probed.delivery)
+        words = gettext("See the test")
+        shown = format_html('{} <a href="{}">{}</a>', told, link, words) if link else told
+        self.message_user(request, shown, level)
 
     @admin.action(permissions=["pause"], description=_("Pause: hold what is to be sent"))
     def pause(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:

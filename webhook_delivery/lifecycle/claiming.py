@@ -18,7 +18,7 @@ from webhook_delivery.lifecycle import lanes, sequences
 from webhook_delivery.lifecycle.looking import FEW, Look
 from webhook_delivery.loading import Row, load, reached, rows_of, with_secrets
 from webhook_delivery.locking import can_skip
-from webhook_delivery.models import Delivery, Endpoint
+from webhook_delivery.models import Delivery, Endpoint, EndpointQuerySet
 from webhook_delivery.pacing import Traffic, allowance, paced
 from webhook_delivery.sharing import Due, seat, share
 
@@ -54,7 +54,7 @@ def take(
     rooms = _rooms(seen, places, room)
     traffic = lanes.lock(rooms, using=using, wait=lost > 0) if rooms else {}
     unseen = len(traffic) < len(rooms) or (lost > 0 and len(traffic) > FEW)
-    endpoints = _with_their_load(traffic, using) if traffic else {}
+    endpoints = _with_their_load(_open(traffic, look)) if traffic else {}
     seen = look.again(list(endpoints)[:FEW]) if lost else seen
     reachable = [due for due in seen if due.endpoint in endpoints]
     foremost = sequences.foremost(reachable, using=using)
@@ -83,16 +83,21 @@ def _rooms(seen: Sequence[Due], places: int, room: Room) -> dict[int, int]:
     return {endpoint: rooms[endpoint] for endpoint in seat(roomy, places)}
 
 
-def _with_their_load(locked: Iterable[int], using: str) -> dict[int, Endpoint]:
+def _open(locked: Iterable[int], look: Look) -> EndpointQuerySet:
+    """Those of the endpoints that are on; all of them for who asks regardless."""
+    endpoints = Endpoint.objects.using(look.using).filter(pk__in=locked)
+    return endpoints if look.regardless else endpoints.on()
+
+
+def _with_their_load(locked: EndpointQuerySet) -> dict[int, Endpoint]:
     """
-    The endpoints that are on, with what all workers have in flight to each, after the lock.
+    The endpoints, with what all workers have in flight to each, after the lock.
 
     Counted for all of them together: a subquery for each may read all that is in flight anywhere.
     """
-    sending = Delivery.objects.using(using).sending().filter(endpoint__in=locked).order_by()
-    in_flight = dict(sending.values_list("endpoint").annotate(Count("pk")))
-    on = Endpoint.objects.using(using).on().filter(pk__in=locked)
-    endpoints = reached(with_secrets(on))
+    endpoints = reached(with_secrets(locked))
+    sending = Delivery.objects.using(locked.db).sending().filter(endpoint__in=list(endpoints))
+    in_flight = dict(sending.order_by().values_list("endpoint").annotate(Count("pk")))
     for endpoint in endpoints.values():
         vars(endpoint)["in_flight"] = in_flight.get(endpoint.pk, 0)
     return endpoints

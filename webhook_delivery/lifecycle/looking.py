@@ -47,7 +47,7 @@ class Look:
     event: Event | None = None
     """If given, only its deliveries are looked for."""
     regardless: bool = False
-    """Whether an endpoint's pauses and limits do not count: a person waits for this one."""
+    """Whether an endpoint's state and limits do not count: a person waits for this one."""
     turned_to: int = 0
     turned: float = 0.0
     in_vain: bool = True

@@ -6,12 +6,14 @@ from argparse import ArgumentTypeError
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
 
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
 from webhook_delivery.outcomes import Fault
+from webhook_delivery.validation import validate_rate
 
 FILTERS = ("state", "endpoint", "event_type", "because", "since")
 """The options that `add_filters` adds, and `chosen` reads."""
@@ -72,6 +74,15 @@ def positive(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1_000_000:
         raise ArgumentTypeError("use a whole number above 0")
     return int(text)
+
+
+def rate(text: str) -> float:
+    """So many a second, as endpoints may have it."""
+    try:
+        validate_rate(wished := float(text))
+    except (ValueError, ValidationError) as error:
+        raise ArgumentTypeError("use a number above 0, as in 0.5 or 10") from error
+    return wished
 
 
 def moment(text: str) -> datetime:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from threading import Event as Flag
@@ -13,7 +12,6 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from webhook_delivery import loop, redelivery
-from webhook_delivery.conf import settings
 from webhook_delivery.management.rendering import detailed, page, sentence
 from webhook_delivery.management.verbs.choosing import (
     FILTERS,
@@ -21,11 +19,12 @@ from webhook_delivery.management.verbs.choosing import (
     chosen,
     must_exist,
     positive,
+    rate,
     the_endpoint,
 )
 from webhook_delivery.management.verbs.verb import Verb
-from webhook_delivery.models import Delivery, Endpoint, Event
-from webhook_delivery.publishing import attempt_now, publish_test
+from webhook_delivery.models import Endpoint
+from webhook_delivery.probing import probe
 
 
 class Drain(Verb):
@@ -76,36 +75,35 @@ class Redeliver(Verb):
 
 class SendTest(Verb):
     """
-    Sends a test event to one endpoint, now, though it be paused for a while by its breaker or by
-    its own wish; exits with 1 unless it was delivered.
+    Sends a test event to one endpoint, now, whatever its state; exits with 1 unless it arrived.
+
+    One that was switched off for failing is on again if the test arrives.
     """
 
     name = "send-test"
-    help = "send a test event to one endpoint"
+    help = "send a test event to one endpoint; it may switch on one that was off for failing"
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:
         parser.add_argument("endpoint", help="an endpoint's number or name")
+        parser.add_argument("--by", default="", help="who asks")
+        parser.add_argument(
+            "--rate", type=rate, help="requests a second, at most, once it is on again"
+        )
 
-    def run(self, *, endpoint: str, **options: Any) -> None:
+    def run(self, *, endpoint: str, by: str, rate: float | None, **options: Any) -> None:
         target = the_endpoint(self.database, endpoint)
-        if target.state != Endpoint.State.ON:
-            raise CommandError(f"{target} is {target.get_state_display()}: switch it on first.")
-        event = publish_test(target, using=self.database)
-        attempt_now(event, using=self.database, regardless=True)
-        sent = detailed(_once_it_has_ended(event, self.database))
-        self.say(sent, page(sent))
-        if sent["state"] != Delivery.State.DELIVERED:
+        probed = probe(target, by=by or None, rate=rate, using=self.database)
+        sent = detailed(probed.delivery)
+        on = probed.switched is not None and probed.switched.changed
+        released = len(probed.switched.moved) if probed.switched else 0
+        self.say({**sent, "switched_on": on, "released": released}, _told(sent, target, on=on))
+        if not probed.arrived:
             sys.exit(1)
 
 
-def _once_it_has_ended(event: Event, using: str) -> Delivery:
-    """A worker may have been faster, and wait for the answer still; but no longer than that."""
-    ends = time.monotonic() + settings.MAX_TIMEOUT_SECONDS
-    test = Delivery.objects.using(using).filter(event=event)
-    while test.unfinished().exists() and time.monotonic() < ends:
-        time.sleep(0.05)
-    return test.get()
+def _told(sent: dict[str, Any], endpoint: Endpoint, *, on: bool) -> str:
+    return f"{page(sent)}\n{endpoint} is on again." if on else page(sent)
 
 
 def _stopped_by_signals() -> Callable[[], bool]:
