@@ -205,6 +205,21 @@ def test_how_fast_they_will_be_sent_is_said(root):
     assert "1 held delivery will be sent at up to 10 per second." in page(root, "on", endpoint)
 
 
+def test_what_is_too_old_to_be_sent_is_told_before_it_is_released(root, endpoint):
+    endpoints.pause(endpoint.pk, using=DB)
+    publish("order.paid")
+    publish("order.paid")
+    assert "older than" not in page(root, "on", endpoint)
+    Delivery.objects.filter(pk=Delivery.objects.earliest("pk").pk).update(
+        created_at=timezone.now() - timedelta(days=31)
+    )
+
+    said = page(root, "on", endpoint)
+
+    assert "2 held deliveries will be sent." in said
+    assert "1 of them is older than 30 days: it will be a dead letter, and not be sent." in said
+
+
 def test_an_endpoint_is_switched_off_and_on_with_a_warning_before(root, endpoint):
     asked = page(root, "off", endpoint)
     off = do(root, "off_now", endpoint, reason="left us")

@@ -13,9 +13,9 @@ from tests.legal import unlawful
 from webhook_delivery import endpoints, lifecycle, publish
 from webhook_delivery.claims import Claim, Finding
 from webhook_delivery.lifecycle import changing
-from webhook_delivery.loading import policy_for
 from webhook_delivery.models import Attempt, Delivery, Endpoint
 from webhook_delivery.outcomes import Fault, Outcome, fault_of
+from webhook_delivery.policies import policy_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("claim_path")]
 

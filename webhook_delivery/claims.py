@@ -67,6 +67,8 @@ class Claim:
     """Whether the last that was heard of its endpoint was a failure."""
     ailing: bool = False
     """Whether nothing has arrived there since an attempt failed, or was refused."""
+    lapsed: bool = False
+    """Whether it was held for so long that it is not to be sent any more."""
     orphaned: bool = False
     """Whether its event or its endpoint is gone: then there is nothing to send."""
     _leased: float = 0.0

@@ -72,6 +72,10 @@ class Settings:
     DISABLE_AFTER_SECONDS: float = 5 * 24 * HOUR
     """How long an endpoint may fail until it is switched off; 0: for ever."""
 
+    HELD_AT_MOST_SECONDS: float = 30 * 24 * HOUR
+    """How old what was held may be when its endpoint is on again; what is older is dead, as
+    `lapsed`, and can be redelivered; 0: for ever."""
+
     DRAIN_SECONDS: float = 20
     """How long one drain task runs before it hands over, so that other tasks get their turn."""
 

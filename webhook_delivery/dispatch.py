@@ -52,6 +52,8 @@ def _outcome(claim: Claim, transport: Transport) -> Outcome:
         return Outcome(fault=Fault.CONFIG, detail="Its event or its endpoint is gone.")
     if _expired(claim):
         return Outcome(fault=Fault.EXPIRED, detail=f"Its time was over at {claim.expires_at}.")
+    if claim.lapsed:
+        return Outcome(fault=Fault.LAPSED, detail="It was held for too long.")
     try:
         validate_url(claim.url)
         headers, tls = _headers(claim), _tls(claim)

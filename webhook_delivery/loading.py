@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.core.exceptions import ValidationError
 from django.db.models import F
 
 from webhook_delivery.claims import Claim, lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.cloudevents import STRUCTURED, Happened, binary, structured
 from webhook_delivery.conf import settings
+from webhook_delivery.lapsing import lapsed
 from webhook_delivery.models import (
     Attempt,
     Delivery,
@@ -26,10 +24,8 @@ from webhook_delivery.models import (
     Event,
 )
 from webhook_delivery.models.event import webhook_id
-from webhook_delivery.outcomes import Policy, schedule_for
-from webhook_delivery.validation import validate_schedule
-
-logger = logging.getLogger(__name__)
+from webhook_delivery.outcomes import Policy
+from webhook_delivery.policies import policy_of
 
 ORPHANED: dict[str, Any] = {
     "url": "",
@@ -57,6 +53,7 @@ class Row(NamedTuple):
     sequence: int | None
     format: str
     due_at: datetime
+    created_at: datetime
     now: datetime
 
 
@@ -85,6 +82,7 @@ def load(
     """
     events = _events({row.event_id for row in rows}, using)
     firsts = _firsts(rows, using)
+    late = lapsed(_unforced(rows), now=rows[0].now, using=using) if rows else set()
     common = {"lease": lease_seconds(), "_leased": leased, "_dated": time.monotonic()}
     needs = _Needs()
     return [
@@ -93,6 +91,7 @@ def load(
             doubted=row.endpoint_id in doubted,
             ailing=row.endpoint_id in ailing,
             first_attempted_at=firsts.get(row.pk),
+            lapsed=row.pk in late,
             **needs.of(row, events.get(row.event_id), endpoints.get(row.endpoint_id)),
             **common,
         )
@@ -135,6 +134,11 @@ def _firsts(rows: Sequence[Row], using: str) -> dict[int, datetime]:
         return {}
     attempts = Attempt.objects.using(using).filter(delivery__in=again, number=1)
     return dict(attempts.values_list("delivery_id", "started_at"))
+
+
+def _unforced(rows: Sequence[Row]) -> dict[int, datetime]:
+    """What nobody asked for is not sent however late: when each was made."""
+    return {row.pk: row.created_at for row in rows if row.trigger == Delivery.Trigger.SCHEDULE}
 
 
 def _claim_of(row: Row, **needs: Any) -> Claim:
@@ -208,36 +212,3 @@ def _reach(endpoint: Endpoint) -> dict[str, Any]:
 def _timeout_of(endpoint: Endpoint) -> float:
     own = endpoint.timeout_seconds or 0.0
     return min(own if own > 0 else settings.TIMEOUT_SECONDS, settings.MAX_TIMEOUT_SECONDS)
-
-
-def policy_of(endpoint: Endpoint, event_type: str, trigger: str) -> Policy:
-    """A person waits for the outcome of a test: it is made once, and not deferred either."""
-    policy = policy_for(endpoint, event_type)
-    if trigger not in (Delivery.Trigger.TEST, Delivery.Trigger.ONCE):
-        return policy
-    return replace(policy, schedule=(), deferring=trigger == Delivery.Trigger.ONCE)
-
-
-def policy_for(endpoint: Endpoint, event_type: str) -> Policy:
-    """The endpoint's own schedule comes first, then its event type's, then everyone's."""
-    schedule = _own_schedule(endpoint)
-    if schedule is None:
-        schedule = schedule_for(event_type, settings.RETRY_SCHEDULES)
-    return Policy(
-        schedule=settings.RETRY_SCHEDULE if schedule is None else schedule,
-        retry_after_cap=settings.RETRY_AFTER_CAP_SECONDS,
-        retry_client_errors=settings.RETRY_CLIENT_ERRORS,
-    )
-
-
-def _own_schedule(endpoint: Endpoint) -> Sequence[float] | None:
-    """An endpoint that was saved unvalidated must not stop what is settled together with it."""
-    schedule: Sequence[float] | None = endpoint.retry_schedule
-    if schedule is None:
-        return None
-    try:
-        validate_schedule(schedule)
-    except ValidationError:
-        logger.error("Endpoint %s has no valid retry schedule; using the default", endpoint.pk)
-        return None
-    return schedule

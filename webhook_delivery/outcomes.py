@@ -33,6 +33,7 @@ class Fault(enum.StrEnum):
     EXHAUSTED = "exhausted"
     INTERNAL = "internal"
     EXPIRED = "expired"
+    LAPSED = "lapsed"
     WORKER_LOST = "worker_lost"
     UNRECORDED = "unrecorded"
 
@@ -95,6 +96,8 @@ class Decision:
 DEFERRED_AT_LEAST, DEFERRED_AT_MOST = 5.0, 300.0
 """Seconds: what is deferred goes on so soon after the key has been put right."""
 RETRIED_CLIENT_ERRORS = frozenset({408, 425, 429})
+FINAL = frozenset({Fault.GONE, Fault.ABORTED, Fault.EXPIRED, Fault.LAPSED})
+"""Faults after which nothing is tried again, whatever the policy."""
 PERMANENT = frozenset({Fault.REDIRECT, Fault.CLIENT_ERROR, Fault.CONFIG})
 
 
@@ -213,7 +216,7 @@ def _deferral(attempt: int, policy: Policy) -> float:
 
 
 def _permanent(outcome: Outcome, policy: Policy) -> bool:
-    if outcome.fault in (Fault.GONE, Fault.ABORTED, Fault.EXPIRED):
+    if outcome.fault in FINAL:
         return True
     if outcome.fault not in PERMANENT or outcome.status in RETRIED_CLIENT_ERRORS:
         return False

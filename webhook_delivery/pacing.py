@@ -35,6 +35,7 @@ OURS = frozenset(
         Fault.EXHAUSTED,
         Fault.INTERNAL,
         Fault.EXPIRED,
+        Fault.LAPSED,
         Fault.WORKER_LOST,
     }
 )

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from webhook_delivery.loading import policy_of
 from webhook_delivery.models import Delivery, Transition
+from webhook_delivery.policies import policy_of
 
 AGAIN = (Transition.Verb.REDELIVER, Transition.Verb.ONCE)
 

@@ -16,9 +16,9 @@ from webhook_delivery.admin.surroundings import Around
 from webhook_delivery.admin.text import visible
 from webhook_delivery.conf import settings
 from webhook_delivery.lifecycle.sequences import first_before
-from webhook_delivery.loading import policy_of
 from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.outcomes import Policy
+from webhook_delivery.policies import policy_of
 
 State = Delivery.State
 WAITS = 12

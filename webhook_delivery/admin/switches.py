@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import endpoints
 from webhook_delivery.admin.acts import ReasonForm
-from webhook_delivery.admin.hints import label_of
+from webhook_delivery.admin.hints import label_of, span
 from webhook_delivery.admin.paging import CAP
 from webhook_delivery.admin.subject import DateTimeField, ReasonRequired
+from webhook_delivery.conf import settings
 from webhook_delivery.counting import Number
 from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Delivery, Endpoint
@@ -154,7 +155,7 @@ def consequences(endpoint: Endpoint, name: str) -> list[str]:
                 "want to keep them."
             )
         ]
-    return [_to_be_released(endpoint)]
+    return [_to_be_released(endpoint), *_too_old(endpoint)]
 
 
 def what_came_of(probed: Probed, endpoint: Endpoint) -> list[str]:
@@ -186,3 +187,17 @@ def _to_be_released(endpoint: Endpoint) -> str:
             held,
         )
     return said % {"number": number, "rate": f"{rate or 0:g}"}
+
+
+def _too_old(endpoint: Endpoint) -> list[str]:
+    limit = settings.HELD_AT_MOST_SECONDS
+    since = timezone.now() - timedelta(seconds=limit)
+    rows = Delivery.objects.held().for_endpoint(endpoint).filter(created_at__lt=since)
+    old = rows.values("pk")[: CAP + 1].count() if limit else 0
+    said = ngettext(
+        "%(number)s of them is older than %(span)s: it will be a dead letter, and not be sent.",
+        "%(number)s of them are older than %(span)s: they will be dead letters, and not be sent.",
+        old,
+    )
+    facts = {"number": Number(min(old, CAP), old > CAP), "span": span(limit)}
+    return [said % facts] if old else []
