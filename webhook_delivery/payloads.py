@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import QuerySet
 
 from webhook_delivery.conf import settings
 
 JSON = "application/json"
+
+
+class Encoder(DjangoJSONEncoder):
+    """Django's, which also writes what is read row by row, as REST framework's renderer does."""
+
+    def default(self, o: Any) -> Any:
+        return list(o) if isinstance(o, QuerySet | Iterator) else super().default(o)
 
 
 class PayloadNotSerializable(TypeError):
@@ -37,6 +46,6 @@ def _envelope(event_type: str, payload: Any, at: datetime) -> str:
     """In ASCII, so that it has as many bytes as characters."""
     envelope = {"type": event_type, "timestamp": at, "data": payload}
     try:
-        return json.dumps(envelope, cls=DjangoJSONEncoder, allow_nan=False, separators=(",", ":"))
+        return json.dumps(envelope, cls=Encoder, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise PayloadNotSerializable(f"The payload of {event_type}: {error}") from error
