@@ -217,7 +217,7 @@ def test_what_is_too_old_to_be_sent_is_told_before_it_is_released(root, endpoint
     said = page(root, "on", endpoint)
 
     assert "2 held deliveries will be sent." in said
-    assert "1 of them is older than 30 days: it will be a dead letter, and not be sent." in said
+    assert "1 of them is older than 30 d: it will be a dead letter, and not be sent." in said
 
 
 def test_an_endpoint_is_switched_off_and_on_with_a_warning_before(root, endpoint):
