@@ -9,7 +9,8 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 2. who runs it:         doorbell → listening, scheduling → tasks, loop → drain → flights
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
 4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models;
-                        loading → policies, lapsing; notifying → signals; overseeing → ailing
+                        loading → policies, lapsing; notifying → signals; overseeing → ailing;
+                        what people are told: correspondence, informing → operational
 5. the proof:           history → logbook → judging → verification; archive → restoring
 6. many at once:        gradual → batches → selecting, guarding, missing → pump;
                         acknowledging → grouping; charts → figures → rollups

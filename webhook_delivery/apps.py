@@ -14,6 +14,12 @@ class WebhookDeliveryConfig(AppConfig):
     def ready(self) -> None:
         if not apps.is_installed("django_q"):
             raise ImproperlyConfigured("webhook_delivery needs 'django_q' in INSTALLED_APPS.")
-        from webhook_delivery import checks, doorbell, provisioning  # noqa: F401
+        from webhook_delivery import (  # noqa: F401
+            checks,
+            correspondence,
+            doorbell,
+            informing,
+            provisioning,
+        )
 
         autodiscover_modules("webhooks")

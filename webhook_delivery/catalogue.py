@@ -13,6 +13,8 @@ from typing import Any
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from webhook_delivery import operational
+from webhook_delivery.conf import settings
 from webhook_delivery.deriving import Form, Schema, form_of
 from webhook_delivery.outcomes import patterns_matching
 from webhook_delivery.tellers import ModelWebhooks, registered
@@ -110,6 +112,9 @@ def _of_ours() -> Iterator[Entry]:
     text = {"type": "string"}
     schema: Schema = {"type": "object", "properties": {"message": text}, "required": ["message"]}
     yield Entry(TEST, _("An operator tries whether this endpoint answers."), TEST_DATA, schema)
+    told = operational.DESCRIPTIONS if settings.OPERATIONAL_TENANT else {}
+    for event_type, description in told.items():
+        yield Entry(event_type, str(description), schema=operational.SCHEMAS[event_type])
 
 
 def _of_models(event_type: str = "") -> Iterator[Entry]:

@@ -72,6 +72,13 @@ class Settings:
     DISABLE_AFTER_SECONDS: float = 5 * 24 * HOUR
     """How long an endpoint may fail until it is switched off; 0: for ever."""
 
+    OPERATIONAL_TENANT: str | None = None
+    """The tenant whose endpoints hear of `endpoint.disabled`, `delivery.dead` and the like; one of
+    its own, for nothing is told of its own endpoints. None: nobody is told."""
+
+    CONTACT_SECONDS: float = HOUR
+    """How long after one mail to an endpoint's contact no other of its kind is written."""
+
     HELD_AT_MOST_SECONDS: float = 30 * 24 * HOUR
     """How old what was held may be when its endpoint is on again; what is older is dead, as
     `lapsed`, and can be redelivered; 0: for ever."""

@@ -1,4 +1,4 @@
-"""Tells who listens to our signals what has happened, once it has been committed."""
+"""Tells what has happened: along with it, what must commit with it; after it, who listens."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ logger = logging.getLogger(__name__)
 Told = Mapping[int, Mapping[str, Any]]
 """What is told of each row, besides the row, by its number."""
 
+along = Signal()
+"""
+Sent inside of the transaction that makes a change, for what is to commit with it: within the app
+only, for what a receiver raises undoes the change.
+
+what: the public signal that tells it once it has been committed. told: of which rows, and what.
+"""
+
 
 def of_delivered(deliveries: Told, *, using: str) -> None:
     """Tell that these have arrived, when the transaction commits."""
@@ -31,6 +39,7 @@ def of_dead(deliveries: Told, *, using: str) -> None:
 
 def of_endpoint(signal: Signal, endpoint: int, *, using: str, **told: Any) -> None:
     """Tell that something has happened to an endpoint, when the transaction commits."""
+    _along(signal, {endpoint: told}, using)
     if not signal.has_listeners(Endpoint):
         return
 
@@ -43,6 +52,7 @@ def of_endpoint(signal: Signal, endpoint: int, *, using: str, **told: Any) -> No
 
 def of_batch(batch: RedeliveryBatch, *, using: str) -> None:
     """Tell that a redelivery of many is done, when the transaction commits."""
+    _along(batch_finished, {batch.pk: {"sent": batch.sent, "left": batch.left}}, using)
 
     def tell() -> None:
         _send(batch_finished, RedeliveryBatch, using, batch=batch)
@@ -52,6 +62,7 @@ def of_batch(batch: RedeliveryBatch, *, using: str) -> None:
 
 def _on_commit(signal: Signal, deliveries: Told, using: str) -> None:
     """Ask the database for nothing if nobody listens, and once for all of them if somebody does."""
+    _along(signal, deliveries, using)
     if not deliveries or not signal.has_listeners(Delivery):
         return
 
@@ -62,6 +73,11 @@ def _on_commit(signal: Signal, deliveries: Told, using: str) -> None:
             _send(signal, Delivery, using, delivery=found[pk], **deliveries[pk])
 
     transaction.on_commit(tell, using=using, robust=True)
+
+
+def _along(signal: Signal, told: Told, using: str) -> None:
+    if told:
+        along.send(None, what=signal, told=told, using=using)
 
 
 def _send(signal: Signal, sender: type[Model], using: str, **told: Any) -> None:

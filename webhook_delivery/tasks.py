@@ -12,6 +12,7 @@ from django.db import router
 
 from webhook_delivery import (
     acknowledging,
+    correspondence,
     doorbell,
     endpoints,
     lifecycle,
@@ -89,6 +90,7 @@ def _tidy() -> None:
     _mend_schedules()
     _add_up()
     _resolve()
+    _post()
 
 
 # Each in a guard of its own: a row that defies one of them must not keep the rest from its work.
@@ -133,6 +135,11 @@ def _add_up() -> None:
 @never_raises
 def _resolve() -> None:
     acknowledging.resolve(using=router.db_for_write(Delivery))
+
+
+@never_raises
+def _post() -> None:
+    correspondence.post(using=router.db_for_write(Delivery))
 
 
 @never_raises

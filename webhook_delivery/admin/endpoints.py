@@ -77,6 +77,7 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
         "url",
         "tenant",
         "owner",
+        "contact",
         "conditions",
         "timeout_seconds",
         "retry_schedule",

@@ -150,6 +150,10 @@ def _of_the_wire() -> Rules:
             re.fullmatch("[a-z][a-z0-9-]{0,30}-", prefix),
             "lower-case letters, digits and -, with - at its end",
         ),
+        "OPERATIONAL_TENANT": (
+            settings.OPERATIONAL_TENANT is None or 0 < len(settings.OPERATIONAL_TENANT) <= 100,
+            "the name of a tenant of its own, or None",
+        ),
         "CLOUDEVENTS_SOURCE": (
             re.fullmatch("[!-~]{1,200}", source),
             "a URI, or its beginning: /shop",

@@ -14,6 +14,7 @@ from webhook_delivery.models.event import Event, EventQuerySet, SearchKey
 from webhook_delivery.models.failure import Acknowledgement
 from webhook_delivery.models.lane import Lane
 from webhook_delivery.models.log import Attempt, Transition
+from webhook_delivery.models.notice import Notice
 from webhook_delivery.models.operation import ConsoleAction, Doorbell
 from webhook_delivery.models.secret import Secret
 from webhook_delivery.models.statistics import EndpointStat, RollUp
@@ -35,6 +36,7 @@ __all__ = [
     "EventQuerySet",
     "FailureGroup",
     "Lane",
+    "Notice",
     "Overview",
     "RedeliveryBatch",
     "RollUp",

@@ -77,6 +77,13 @@ class Endpoint(models.Model):
         db_default="",  # who has not been upgraded yet writes none
         help_text=_("Whose it is, for your own code: shop.customer:7. Decides nothing here."),
     )
+    contact = models.EmailField(
+        _("contact"),
+        blank=True,
+        default="",
+        db_default="",  # who has not been upgraded yet writes none
+        help_text=_("Who is written to when it fails for long, is switched off, or is well again."),
+    )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
     state_reason = models.CharField(_("why"), max_length=200, blank=True)
     resume_at = models.DateTimeField(_("paused until"), null=True, blank=True)

@@ -1,0 +1,195 @@
+"""Who is behind an endpoint is written to when it fails, is off, or is well; seldom, and surely."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+
+from tests.conftest import make_endpoint
+from tests.owing import end_pauses
+from tests.test_overseeing import fail, let_pass
+from webhook_delivery import correspondence, endpoints, overseeing, publish, tasks
+from webhook_delivery.models import Endpoint, Notice
+from webhook_delivery.probing import probe
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DB = "default"
+
+
+@pytest.fixture
+def customer(receiver) -> Endpoint:
+    url = receiver.url("/hooks/T0K3N-in-the-path?key=s3cr3t")
+    return make_endpoint(url, name="acme\nBcc: all@example.com", contact="ops@acme.example")
+
+
+def switch_off(endpoint: Endpoint) -> None:
+    endpoints.mark_off(endpoint.pk, reason="410 Gone", using=DB)
+
+
+def post() -> int:
+    return correspondence.post(using=DB)
+
+
+def an_hour_later() -> None:
+    hour = timedelta(hours=1, seconds=1)
+    Notice.objects.update(created_at=F("created_at") - hour, due_at=F("due_at") - hour)
+
+
+def test_the_contact_is_written_to_from_the_warning_to_the_recovery(customer, mailoutbox):
+    fail(customer, 3)
+    let_pass(1)
+    fail(customer)
+    tasks.sweep()
+    let_pass(4)
+    fail(customer)
+    tasks.sweep()
+    tasks.sweep()
+    end_pauses()
+    probe(customer)
+    tasks.sweep()
+
+    assert [mail.to for mail in mailoutbox] == [["ops@acme.example"]] * 3
+    warned, disabled, recovered = mailoutbox
+    assert "is failing" in warned.subject
+    assert "has arrived since 20" in warned.body
+    assert "was switched off" in disabled.subject
+    assert "failing since 20" in disabled.body
+    assert "is well again" in recovered.subject
+    assert "arrives again" in recovered.body
+
+
+def test_no_mail_holds_a_token_or_a_header_of_somebody_elses(customer, mailoutbox):
+    switch_off(customer)
+    post()
+
+    [mail] = mailoutbox
+    sent = mail.message().as_string()
+    assert "T0K3N" not in sent
+    assert "s3cr3t" not in sent
+    assert mail.recipients() == ["ops@acme.example"]
+    assert "127.0.0.1" in mail.body
+
+
+def test_who_has_no_contact_is_not_written_to(endpoint, mailoutbox):
+    switch_off(endpoint)
+    post()
+
+    assert mailoutbox == []
+    assert not Notice.objects.exists()
+
+
+def test_dead_letters_are_not_written_about(customer, receiver, send_due, mailoutbox):
+    Endpoint.objects.update(retry_schedule=[])
+    receiver.replies(*[500] * 5)
+    for _ in range(5):
+        publish("order.paid")
+    send_due()
+    post()
+
+    assert mailoutbox == []
+
+
+def test_the_same_is_written_once_an_hour_at_most(customer, mailoutbox):
+    for _ in range(3):
+        switch_off(customer)
+        endpoints.switch_on(customer.pk, using=DB)
+    post()
+    assert len(mailoutbox) == 1
+
+    an_hour_later()
+    switch_off(customer)
+    post()
+    assert len(mailoutbox) == 2
+
+
+def test_who_was_told_of_no_trouble_is_not_told_that_it_is_over(customer, send_due, mailoutbox):
+    fail(customer, 10)  # its breaker opens
+    end_pauses()
+    publish("order.paid")
+    send_due()
+    post()
+
+    assert mailoutbox == []
+
+
+def test_a_mail_is_owed_only_if_the_change_is_committed(customer):
+    class Undone(Exception):
+        pass
+
+    with pytest.raises(Undone), transaction.atomic():
+        switch_off(customer)
+        raise Undone
+
+    assert not Notice.objects.exists()
+
+
+def test_a_mail_server_that_is_away_is_tried_again_and_hurts_nobody(
+    customer, settings, mailoutbox, receiver, caplog
+):
+    switch_off(customer)
+    working, settings.EMAIL_BACKEND = settings.EMAIL_BACKEND, SMTP
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nothing listens there
+    other = make_endpoint(receiver.url("/other"), "order.paid")
+    publish("order.paid")
+    tasks.sweep()
+
+    assert [each.path for each in receiver.received] == ["/other"]
+    assert other.deliveries.get().state == "delivered"
+    assert "could not be sent" in caplog.text
+    notice = Notice.objects.get()
+    assert (notice.attempts, notice.sent_at) == (1, None)
+    assert post() == 0  # not before a minute has passed
+
+    settings.EMAIL_BACKEND = working
+    an_hour_later()
+    assert post() == 1
+    assert len(mailoutbox) == 1
+    notice.refresh_from_db()
+    assert notice.sent_at is not None
+    assert post() == 0
+
+
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
+
+
+def test_a_mail_that_can_never_be_sent_is_given_up(customer, settings):
+    switch_off(customer)
+    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = SMTP, "127.0.0.1", 1
+    for _ in range(len(correspondence.WAITS) + 3):
+        Notice.objects.exclude(due_at=None).update(due_at=F("created_at") - timedelta(days=1))
+        post()
+
+    notice = Notice.objects.get()
+    assert (notice.attempts, notice.due_at, notice.sent_at) == (7, None, None)
+
+
+def test_two_sweeps_send_a_mail_once(customer, mailoutbox):
+    switch_off(customer)
+    mine, theirs = Notice.objects.get(), Notice.objects.get()
+
+    assert correspondence._take(mine, DB)
+    assert not correspondence._take(theirs, DB)
+
+
+def test_it_goes_to_the_contact_that_there_is_by_then(customer, mailoutbox):
+    switch_off(customer)
+    Endpoint.objects.update(contact="new@acme.example")
+    post()
+    assert mailoutbox[0].to == ["new@acme.example"]
+
+
+def test_a_project_writes_its_own_words(customer, mailoutbox, settings, tmp_path):
+    own = tmp_path / "webhook_delivery" / "mail"
+    own.mkdir(parents=True)
+    (own / "disabled_subject.txt").write_text("Off: {{ endpoint.pk }}")
+    [engine] = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "DIRS": [tmp_path]}]
+    switch_off(customer)
+    post()
+
+    assert mailoutbox[0].subject == f"Off: {customer.pk}"
+    assert overseeing.switched_off_for_failing(Endpoint.objects.get())

@@ -1,0 +1,122 @@
+"""Writes to the people behind endpoints: a change owes them a mail, and the sweep posts it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.mail import send_mail
+from django.dispatch import Signal, receiver
+from django.template.loader import render_to_string
+from django.utils.dateparse import parse_datetime
+
+from webhook_delivery.clock import Now
+from webhook_delivery.conf import settings
+from webhook_delivery.models import Endpoint, Notice
+from webhook_delivery.notifying import Told, along
+from webhook_delivery.signals import endpoint_disabled, endpoint_recovered, endpoint_warned
+
+logger = logging.getLogger(__name__)
+
+Kind = Notice.Kind
+
+KINDS: Mapping[Signal, Kind] = {
+    endpoint_warned: Kind.WARNED,
+    endpoint_disabled: Kind.DISABLED,
+    endpoint_recovered: Kind.RECOVERED,
+}
+TROUBLE = (Kind.WARNED, Kind.DISABLED)
+AT_ONCE = 20
+"""So many are posted by one sweep, at most."""
+POSTING_SECONDS = 5
+"""One sweep begins no other mail after so long: what is to be delivered waits for it."""
+WAITS = (60, 300, 1800, 7200, 21_600, 86_400)
+"""Seconds before a mail that could not be sent is tried again; after the last it is given up."""
+
+
+@receiver(along)
+def owe(what: Signal, told: Told, using: str, **kwargs: Any) -> None:
+    """Owe a mail to each contact, in the transaction that makes the change."""
+    if (kind := KINDS.get(what)) is None:
+        return
+    for row in Endpoint.objects.using(using).filter(pk__in=told).exclude(contact=""):
+        if _is_news(row, kind, using):
+            facts = {name: _plain(value) for name, value in told[row.pk].items()}
+            notices = Notice.objects.using(using)
+            notices.create(endpoint=row, kind=kind, facts=facts, created_at=Now(), due_at=Now())
+
+
+def post(*, using: str) -> int:
+    """
+    Send the mails that are due, for some seconds; returns how many were sent.
+
+    Each is taken by comparing and setting, so that two sweeps do not both send it. One whose
+    sender dies in between is sent again: better twice than never.
+    """
+    ends, sent = time.monotonic() + POSTING_SECONDS, 0
+    due = Notice.objects.using(using).filter(due_at__lte=Now()).select_related("endpoint")
+    for notice in due.order_by("due_at")[:AT_ONCE]:
+        if time.monotonic() > ends:
+            break
+        sent += _take(notice, using) and _post(notice, using)
+    return sent
+
+
+def _is_news(endpoint: Endpoint, kind: Kind, using: str) -> bool:
+    """Well again is only who was told to be ill; and nobody is told the same twice in an hour."""
+    notices = Notice.objects.using(using).filter(endpoint=endpoint)
+    latest = notices.order_by("-pk").first()
+    if kind == Kind.RECOVERED and (latest is None or latest.kind not in TROUBLE):
+        return False
+    since = Now() - timedelta(seconds=settings.CONTACT_SECONDS)
+    return not notices.filter(kind=kind, created_at__gt=since).exists()
+
+
+def _take(notice: Notice, using: str) -> bool:
+    """It is due again after a wait, unless it has been sent then; the last time, never."""
+    wait = WAITS[notice.attempts] if notice.attempts < len(WAITS) else None
+    same = Notice.objects.using(using).filter(pk=notice.pk, attempts=notice.attempts)
+    again = None if wait is None else Now() + timedelta(seconds=wait)
+    return bool(same.exclude(due_at=None).update(due_at=again, attempts=notice.attempts + 1))
+
+
+def _post(notice: Notice, using: str) -> bool:
+    try:
+        _send(notice)
+    except Exception:  # whatever a mail server says, a sweep has more to do
+        logger.exception("Notice %s could not be sent", notice.pk)
+        return False
+    Notice.objects.using(using).filter(pk=notice.pk).update(sent_at=Now(), due_at=None)
+    return True
+
+
+def _send(notice: Notice) -> None:
+    """To the contact that the endpoint has now; in words that a project may replace."""
+    told = _told(notice)
+    subject, body = (
+        render_to_string(f"webhook_delivery/mail/{notice.kind}_{part}.txt", told)
+        for part in ("subject", "body")
+    )
+    if notice.endpoint.contact:
+        send_mail(" ".join(subject.split()), body, None, [notice.endpoint.contact])
+
+
+def _told(notice: Notice) -> dict[str, Any]:
+    """Without path and query of the URL: tokens live there."""
+    since = notice.facts.get("failing_since")
+    return {
+        "endpoint": notice.endpoint,
+        "host": urlsplit(notice.endpoint.url).hostname,
+        "reason": notice.facts.get("reason", ""),
+        "since": parse_datetime(since) if since else None,
+        "at": notice.created_at,
+        "disable_after": timedelta(seconds=settings.DISABLE_AFTER_SECONDS),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
