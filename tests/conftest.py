@@ -120,9 +120,14 @@ def broker(request: pytest.FixtureRequest) -> str:
 LONG = {"test_deploy", "test_machine", "test_chaos", "test_crash", "test_hosts", "test_many_drains"}
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """The longest begin first, so that nobody waits for one of them alone at the end."""
+    if connection.vendor != "sqlite":
+        for item in items:
+            if item.get_closest_marker("nightly_on_servers"):
+                item.add_marker(pytest.mark.nightly)
+    yield
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 

@@ -25,9 +25,7 @@ from webhook_delivery.models import ConsoleAction, DeadLetter, Delivery, Endpoin
 from webhook_delivery.outcomes import Fault, Verdict
 from webhook_delivery.testing.receiver import Reply
 
-NIGHTLY_ON_MARIADB = [pytest.mark.nightly] if connection.vendor == "mysql" else []
-
-pytestmark = [pytest.mark.django_db(transaction=True), *NIGHTLY_ON_MARIADB]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 LISTS = ["delivery", "deadletter", "event", "endpoint", "consoleaction"]
 VIEWS = [f"view_{name}" for name in ("delivery", "event", "endpoint", "consoleaction")]

@@ -14,7 +14,7 @@ from webhook_delivery import keys
 from webhook_delivery.admin.wire import MASK, SubscriptionFormSet
 from webhook_delivery.models import Endpoint, Subscription
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.nightly_on_servers]
 
 BARE = {
     "name": "acme",

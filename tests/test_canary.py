@@ -45,7 +45,7 @@ from webhook_delivery.models import Attempt, Delivery, Endpoint
 from webhook_delivery.testing.receiver import SILENCE, Receiver, Reply
 from webhook_delivery.transport import Transport
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 own_redis = servers.own_redis
 

@@ -25,6 +25,8 @@ from webhook_delivery.publishing import publish_test
 from webhook_delivery.tellers import registered
 from webhook_delivery.testing import Webhooks
 
+pytestmark = pytest.mark.nightly_on_servers
+
 RUFF = BASE_DIR / "pyproject.toml"
 
 

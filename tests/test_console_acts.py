@@ -13,7 +13,7 @@ from tests.screens.acts import ACTS
 from tests.screens.past import write_past
 from webhook_delivery.models import Doorbell
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 ACTING = [address for address in own_addresses() if address.name in ACTS]
 

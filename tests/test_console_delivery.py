@@ -35,7 +35,7 @@ from webhook_delivery.models import (
 from webhook_delivery.outcomes import Policy
 from webhook_delivery.testing.receiver import Reply
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 HOSTILE = "</pre><script>alert(1)</script>\u202egnp\x1b[2J"
 SHOWN = escape("</pre><script>alert(1)</script>\\u202egnp\\x1b[2J")

@@ -22,9 +22,7 @@ from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Lane, Red
 from webhook_delivery.recording import GONE
 from webhook_delivery.testing.receiver import Reply
 
-NIGHTLY_ON_MARIADB = [pytest.mark.nightly] if connection.vendor == "mysql" else []
-
-pytestmark = [pytest.mark.django_db(transaction=True), *NIGHTLY_ON_MARIADB]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 DB = "default"
 VIEW = ["view_endpoint", "view_delivery", "view_redeliverybatch"]

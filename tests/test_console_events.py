@@ -19,7 +19,7 @@ from webhook_delivery import endpoints, forwarding, lifecycle, publish
 from webhook_delivery.clock import Now
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Event, SearchKey
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 NEW = {"endpoint": "new", "reason": "they asked for it"}
 

@@ -19,7 +19,7 @@ from tests.screens.past import write_past
 from webhook_delivery.admin.base import ConsoleAdmin
 from webhook_delivery.models import Endpoint, Subscription
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from webhook_delivery.models import (
 from webhook_delivery.recording import GONE
 from webhook_delivery.testing.receiver import Reply
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 URL = "/admin/webhook_delivery/overview/"
 HOSTILE = '<script>alert(1)</script>"\u202e\x07'

@@ -30,9 +30,7 @@ from webhook_delivery.models import (
 )
 from webhook_delivery.selecting import selection_of
 
-NIGHTLY_ON_MARIADB = [pytest.mark.nightly] if connection.vendor == "mysql" else []
-
-pytestmark = [pytest.mark.django_db(transaction=True), *NIGHTLY_ON_MARIADB]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]
 
 State = RedeliveryBatch.State
 VIEWS = ["view_delivery", "view_endpoint", "view_redeliverybatch"]

@@ -20,6 +20,8 @@ from django.db import connection
 from example_project.settings import BASE_DIR
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.nightly_on_servers
+
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:

@@ -269,28 +269,27 @@ if connection.vendor == "mysql":
 
 
 if connection.vendor == "postgresql":
+    CHOSEN = [
+        {"event_type": "order.paid"},
+        {"event_type": "never.heard"},
+        {"event_type": "rare.*"},
+        {"q": "order.paid"},
+    ]
 
-    @pytest.mark.parametrize(
-        "chosen",
-        [
-            {"event_type": "order.paid"},
-            {"event_type": "never.heard"},
-            {"event_type": "rare.*"},
-            {"q": "order.paid"},
-        ],
-    )
-    def test_dead_letters_of_a_type_are_counted_by_the_index_alone(endpoint, chosen):
+    def test_dead_letters_of_a_type_are_counted_by_the_index_alone(endpoint):
         written_before(*["order.paid"] * 3000, *["invoice.paid"] * 20_000, *["rare.bird"] * 10)
         lifecycle.name_types(using="default")
         execute("VACUUM ANALYZE webhook_delivery_delivery")
 
+        assert [ways_to_count(chosen) for chosen in CHOSEN] == [
+            {("Index Only Scan", "webhook_delivery_type_idx")}
+        ] * len(CHOSEN)
+
+    def ways_to_count(chosen: dict[str, str]) -> set[tuple[str, str]]:
         with CaptureQueriesContext(connection) as asked:
             batches.preview(selection_of(**chosen))
-
         [counted] = [each["sql"] for each in asked]
         read = [
             n for n in nodes(explained(counted)) if n.get("Relation Name", "").endswith("_delivery")
         ]
-        assert {(n["Node Type"], n["Index Name"]) for n in read} == {
-            ("Index Only Scan", "webhook_delivery_type_idx")
-        }
+        return {(n["Node Type"], n["Index Name"]) for n in read}

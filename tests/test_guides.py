@@ -25,6 +25,8 @@ from webhook_delivery.tellers import registered
 from webhook_delivery.testing import vectors
 from webhook_delivery.testing.lookups import OPERATORS
 
+pytestmark = pytest.mark.nightly_on_servers
+
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

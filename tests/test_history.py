@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -94,7 +95,9 @@ def differing() -> list[str]:
 
 @pytest.mark.django_db(transaction=True)
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60 if connection.vendor == "sqlite" else 25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(steps=st.lists(ANY, min_size=5, max_size=30))
 def test_the_rows_are_what_their_logs_add_up_to_whatever_happens(database_clock, steps):

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 DB = "default"
 ROUNDS = int(os.environ.get("CHAOS_SECONDS", "120")) // 12
-NIGHTLY_ON_SERVERS = [] if connection.vendor == "sqlite" else [pytest.mark.nightly]
+
+
+ON_SQLITE = pytest.mark.nightly_on_servers
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ PARTS = [
 """`drains` contains them."""
 
 
-@pytest.mark.parametrize("work", [*PARTS, pytest.param("drains", marks=NIGHTLY_ON_SERVERS)])
+@pytest.mark.parametrize("work", [*PARTS, pytest.param("drains", marks=ON_SQLITE)])
 def test_what_loses_power_at_any_boundary_leaves_nobody_waiting_for_nobody(receiver, ordered, work):
     for at in count():
         prepare(work, receiver)
@@ -82,7 +84,7 @@ def test_what_loses_power_at_any_boundary_leaves_nobody_waiting_for_nobody(recei
 @pytest.mark.parametrize(
     "work",
     [
-        pytest.param("claims_and_settles", marks=NIGHTLY_ON_SERVERS),
+        pytest.param("claims_and_settles", marks=ON_SQLITE),
         pytest.param("drains", marks=pytest.mark.nightly),
     ],
 )

@@ -26,9 +26,12 @@ DEADLINE_SECONDS = 120
 
 EXAMPLES = github.examples()
 
-pytestmark = pytest.mark.skipif(
-    not EXAMPLES, reason="the npm packages of tests/node are not installed in .node"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not EXAMPLES, reason="the npm packages of tests/node are not installed in .node"
+    ),
+    pytest.mark.nightly_on_servers,
+]
 
 
 @pytest.mark.django_db(transaction=True)

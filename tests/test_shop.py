@@ -18,6 +18,8 @@ from example_project.shop.models import Category, Customer, Order, Product
 from webhook_delivery.models import Delivery, Endpoint, Event, RedeliveryBatch
 from webhook_delivery.testing import incoming
 
+pytestmark = pytest.mark.nightly_on_servers
+
 
 @pytest.fixture
 def order(webhooks) -> Order:

@@ -324,9 +324,9 @@ def test_what_was_settled_between_two_looks_is_no_fault(rows, monkeypatch):
 # ── very many
 
 
-NIGHTLY_ON_SERVERS = [] if connection.vendor == "sqlite" else [pytest.mark.nightly]
 COUNTS = [
-    pytest.param(50_000, marks=NIGHTLY_ON_SERVERS),
+    pytest.param(5_000, marks=pytest.mark.nightly_on_servers),
+    pytest.param(50_000, marks=pytest.mark.nightly),
     pytest.param(100_000, marks=pytest.mark.nightly),
 ]
 
