@@ -279,5 +279,5 @@ def test_progress_is_for_who_watches(full, use, monkeypatch):
     call_command("webhooks", "rotate-keys", stdout=out, stderr=terminal)
     call_command("webhooks", "rotate-keys", stdout=out, stderr=file)
 
-    assert "\r5 looked at" in terminal.getvalue()
+    assert "\rlooked at: 5it [" in terminal.getvalue()
     assert file.getvalue() == ""

@@ -1,12 +1,12 @@
-"""How far a long run is: one line on a terminal's standard error, written over and over."""
+"""How far a long run is: a bar of tqdm's on standard error, if that is a terminal."""
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from django.core.management.base import OutputWrapper
+from tqdm import tqdm
 
 REFRESH_SECONDS = 0.1
 
@@ -16,11 +16,17 @@ class Progress:
 
     def __init__(self, words: str, err: OutputWrapper, *, total: int | None = None) -> None:
         self.count = 0
-        self._words = words
-        self._err = err
-        self._of = "" if total is None else f" of {total:,}"
-        self._shown = ""
-        self._next = 0.0
+        self._bar: tqdm[Any] | None = None
+        if err.isatty():  # who does not watch costs nothing: tqdm keeps a thread and a lock
+            self._bar = tqdm(
+                desc=words,
+                total=total,
+                file=_Plain(err),
+                mininterval=REFRESH_SECONDS,
+                miniters=1,  # batches differ in size: only the time since the last line tells
+                dynamic_ncols=True,
+                leave=False,
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -31,21 +37,28 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.clear()
+        if self._bar is not None:
+            self._bar.close()
 
     def add(self, count: int) -> None:
         self.count += count
-        if self._err.isatty() and time.monotonic() >= self._next:
-            self._next = time.monotonic() + REFRESH_SECONDS
-            self._write(f"{self.count:,}{self._of} {self._words}")
+        if self._bar is not None:
+            self._bar.update(count)
 
     def clear(self) -> None:
         """Make room for what is printed on the same terminal."""
-        if self._shown:
-            self._write("")
+        if self._bar is not None:
+            self._bar.clear()
 
-    def _write(self, text: str) -> None:
-        blank = " " * len(self._shown)
-        self._err.write(f"\r{blank}\r{text}", style_func=str, ending="")
-        self._err.flush()
-        self._shown = text
+
+class _Plain:
+    """Django's wrapper would colour each piece of the bar and end its line."""
+
+    def __init__(self, err: OutputWrapper) -> None:
+        self._err = err
+
+    def write(self, text: str) -> None:
+        self._err.write(text, style_func=str, ending="")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._err, name)
