@@ -13,10 +13,11 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
                         what people are told: correspondence, informing → operational
 5. the proof:           history → logbook → judging → verification; archive → restoring
 6. many at once:        gradual → batches → selecting, guarding, missing → pump;
-                        acknowledging → grouping; charts → figures → rollups
-7. around it:           conf, checks, validation, clock, relating → references, keys, endpoints,
-                        subscribing, redelivery, forwarding, probing, health → pulse, roles, admin;
-                        rotation, of one secret, and resealing, of all
+                        acknowledging → grouping; charts → figures → rollups;
+                        standing → figures; backlog
+7. around it:           conf, configuration, checks, validation, clock, relating → references, keys,
+                        endpoints, subscribing, redelivery, forwarding, probing, health → pulse,
+                        roles, admin; rotation, of one secret, and resealing, of all
 8. the other side:      verifying → receiving; testing, for those who use the app
 """
 

@@ -23,6 +23,15 @@ from webhook_delivery.selecting import COUNTED, off, on, selected
 State = RedeliveryBatch.State
 
 
+ALLOWED: Mapping[str, Sequence[State]] = {
+    "pause": (State.RUNNING,),
+    "resume": (State.PAUSED, State.GUARDED),
+    "cancel": RedeliveryBatch.UNFINISHED,
+    "set_rate": RedeliveryBatch.UNFINISHED,
+}
+"""In which states of a redelivery each of these verbs does something."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What a redelivery would do if it began now."""
@@ -146,26 +155,25 @@ def start_missed(
 
 def pause(batch: int, *, by: Any = None, reason: str = "", using: str | None = None) -> bool:
     """Send nothing more of it until it is resumed. Returns whether it was running."""
-    return _switch(batch, [State.RUNNING], State.PAUSED, by, reason, _home(using))
+    return _switch("pause", batch, State.PAUSED, by, reason, _home(using))
 
 
 def resume(batch: int, *, by: Any = None, reason: str = "", using: str | None = None) -> bool:
     """Go on where it stopped; its canary and its guard begin anew. Returns whether it did."""
     using = _home(using)
     latest = Transition.objects.using(using).aggregate(latest=Max("pk"))["latest"]
-    stopped = [State.PAUSED, State.GUARDED]
     more = {"watched_from": latest or 0, "due_at": Now()}
-    return _switch(batch, stopped, State.RUNNING, by, reason, using, **more)
+    return _switch("resume", batch, State.RUNNING, by, reason, using, **more)
 
 
 def cancel(batch: int, *, by: Any = None, reason: str = "", using: str | None = None) -> bool:
     """End it; what it has not sent is left as it is. Returns whether it had not ended."""
-    unfinished = list(RedeliveryBatch.UNFINISHED)
-    ends = {"ended_at": Now()}
-    return _switch(batch, unfinished, State.CANCELLED, by, reason, _home(using), **ends)
+    return _switch("cancel", batch, State.CANCELLED, by, reason, _home(using), ended_at=Now())
 
 
-def set_rate(batch: int, rate: float | None, *, by: Any = None, using: str | None = None) -> bool:
+def set_rate(
+    batch: int, rate: float | None, *, by: Any = None, reason: str = "", using: str | None = None
+) -> bool:
     """Change how many a second it sends; None: as many as the endpoints' own limits allow."""
     using = _home(using)
     unfinished = RedeliveryBatch.objects.using(using).unfinished().filter(pk=batch)
@@ -173,7 +181,7 @@ def set_rate(batch: int, rate: float | None, *, by: Any = None, using: str | Non
     def change() -> bool:
         changed = unfinished.update(rate_per_second=rate, due_at=Now())
         if changed:
-            _record("rate", batch, by, str(rate or ""), using)
+            _record("rate", batch, by, f"{rate or ''} {reason}".strip(), using)
         return bool(changed)
 
     return insist(change, using=using)
@@ -200,15 +208,15 @@ def _create(action: ConsoleAction, using: str, **fields: Any) -> RedeliveryBatch
 
 
 def _switch(
+    verb: str,
     batch: int,
-    was: list[State],
     becomes: State,
     by: Any,
     reason: str,
     using: str,
     **more: Any,
 ) -> bool:
-    rows = RedeliveryBatch.objects.using(using).filter(pk=batch, state__in=was)
+    rows = RedeliveryBatch.objects.using(using).filter(pk=batch, state__in=ALLOWED[verb])
 
     def switch() -> bool:
         changed = rows.update(state=becomes, state_reason=reason[:200], **more)

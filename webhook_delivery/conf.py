@@ -154,3 +154,5 @@ class Settings:
 settings = Settings()
 
 KNOWN = frozenset(name for name in vars(Settings) if name.isupper())
+SECRET = frozenset({"SECRET_KEYS", "EGRESS_PROXY"})
+"""Those that hold a key, or may hold a password: their values are shown to nobody."""

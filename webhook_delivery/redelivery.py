@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhook_delivery import doorbell, lifecycle
+from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint
 
@@ -53,6 +54,15 @@ def restore(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -
 def retry_now(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -> Done:
     """Bring the next automatic attempt forward of what waits for it; it spends no attempt more."""
     return _act("retry_now", lifecycle.retry_now, deliveries, by, reason)
+
+
+def changeable(verb: str, deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
+    """
+    Those that a verb would change if it were done now, for who asks before.
+
+    verb: the name of one of the four above. Raises KeyError for another.
+    """
+    return _CHANGEABLE[verb](deliveries.on_primary())
 
 
 def obstacle(delivery: Delivery) -> str:
@@ -166,3 +176,17 @@ def _act(
 
     asked = rows.count()
     return Done(insist(act, using=using), asked)
+
+
+def _to_endpoints_that_are_on(rows: DeliveryQuerySet) -> DeliveryQuerySet:
+    return rows.filter(endpoint__state=Endpoint.State.ON)
+
+
+_CHANGEABLE: Mapping[str, Callable[[DeliveryQuerySet], DeliveryQuerySet]] = {
+    "redeliver": lambda rows: _to_endpoints_that_are_on(rows).filter(
+        state__in=lifecycle.REDELIVERABLE
+    ),
+    "discard": lambda rows: rows.dead(),
+    "restore": lambda rows: rows.discarded(),
+    "retry_now": lambda rows: _to_endpoints_that_are_on(rows).pending().filter(due_at__gt=Now()),
+}

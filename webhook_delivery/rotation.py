@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import connections
 from django.db.models import Q
@@ -11,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from webhook_delivery import keys, signing
 from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
-from webhook_delivery.models import Endpoint, Secret
+from webhook_delivery.models import ConsoleAction, Endpoint, Secret
 
 OVERLAP = timedelta(hours=24)
 """How long a receiver has for putting the new secret in the place of the old one."""
@@ -21,7 +22,13 @@ MOST_LIVE = 3
 
 @sensitive_variables()
 def rotate(
-    endpoint: int, *, using: str, overlap: timedelta = OVERLAP, secret: str | None = None
+    endpoint: int,
+    *,
+    using: str,
+    overlap: timedelta = OVERLAP,
+    secret: str | None = None,
+    by: Any = None,
+    reason: str = "",
 ) -> str:
     """
     Give an endpoint a new signing secret, which signs first from now on; returns it.
@@ -31,13 +38,14 @@ def rotate(
         one is in the wrong hands. What was to end sooner does; of more than two the oldest end at
         once, and what cannot be opened. A worker that holds a claim signs with what it has read.
     secret: the text to use, `whsec_` or `whsk_`; default: a new one of the kind of the last one.
+    by: the user who asks (or a name), who is then kept with the reason; None: nobody is.
 
     Raises Endpoint.DoesNotExist, `signing.InvalidSecret`, and ValueError for an overlap below zero.
     """
     if overlap < timedelta():
         raise ValueError("The overlap cannot be less than nothing.")
     # Not a partial, which shows its arguments wherever variables are printed.
-    return insist(lambda: _rotate(endpoint, secret, overlap, using), using=using)
+    return insist(lambda: _kept(endpoint, secret, overlap, using, by, reason), using=using)
 
 
 def newest(endpoint: int, *, using: str) -> int | None:
@@ -48,6 +56,18 @@ def newest(endpoint: int, *, using: str) -> int | None:
     """
     found = _locked(endpoint, using).secrets.order_by("-pk").values_list("pk", flat=True).first()
     return None if found is None else int(found)
+
+
+@sensitive_variables()
+def _kept(
+    endpoint: int, secret: str | None, overlap: timedelta, using: str, by: Any, reason: str
+) -> str:
+    new = _rotate(endpoint, secret, overlap, using)
+    if by is not None:
+        named = Endpoint.objects.using(using).values_list("name", flat=True).get(pk=endpoint)
+        who: dict[str, Any] = {"by": by, "reason": reason, "about": f"{endpoint} ({named})"}
+        ConsoleAction.record("rotate_secret", [], using=using, **who)
+    return new
 
 
 def _rotate(endpoint: int, secret: str | None, overlap: timedelta, using: str) -> str:

@@ -19,12 +19,7 @@ from webhook_delivery.admin import times, words
 from webhook_delivery.admin.acts import ReasonedActionForm
 from webhook_delivery.admin.health import HealthAdmin
 from webhook_delivery.admin.recovering import RecoveryAdmin
-from webhook_delivery.admin.roster import (
-    DeadLettersFilter,
-    EndpointList,
-    Standing,
-    TenantFilter,
-)
+from webhook_delivery.admin.roster import DeadLettersFilter, EndpointList, TenantFilter
 from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.secrets import SecretsAdmin
 from webhook_delivery.admin.switching import SwitchesAdmin
@@ -33,6 +28,7 @@ from webhook_delivery.admin.wire import EndpointForm, SubscriptionFormSet
 from webhook_delivery.catalogue import entries
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint, Secret, Subscription
 from webhook_delivery.outcomes import patterns_matching
+from webhook_delivery.standing import Standing
 
 KNOWN_TYPES = "webhook-event-types"
 """The id of the list that browsers offer types from, beside the fields for subscriptions."""

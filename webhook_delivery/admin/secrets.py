@@ -130,7 +130,7 @@ class SecretsAdmin(EndpointPages):
             return self._ask_to_reveal(request, endpoint, form)
         done = _("Revealed the signing secrets.")
         with transaction.atomic(using=router.db_for_write(Endpoint)):
-            self._keep(request, endpoint, "reveal_secret", done, form.cleaned_data["reason"])
+            self._keep(request, endpoint, done, form.cleaned_data["reason"])
             return self._show(request, endpoint, endpoint.secrets.live(), _("Signing secrets"))
 
     @asks
@@ -174,18 +174,17 @@ class SecretsAdmin(EndpointPages):
             if newest not in (None, rotation.newest(endpoint.pk, using=using)):
                 return False
             span = rotation.OVERLAP if overlap is None else timedelta(hours=overlap)
-            rotation.rotate(endpoint.pk, using=using, overlap=span)
-            self._keep(request, endpoint, "rotate_secret", _("Rotated the signing secret."), reason)
+            who: dict[str, Any] = {"by": request.user, "reason": reason}
+            rotation.rotate(endpoint.pk, using=using, overlap=span, **who)
+            self.remember(request, endpoint, _("Rotated the signing secret."), reason)
             return True
 
-    def _keep(
-        self, request: HttpRequest, endpoint: Endpoint, verb: str, done: str, reason: str
-    ) -> None:
+    def _keep(self, request: HttpRequest, endpoint: Endpoint, done: str, reason: str) -> None:
         """Write it to the endpoint's history, and to the actions that outlive the endpoint."""
         self.remember(request, endpoint, done, reason)
         using, about = router.db_for_write(ConsoleAction), f"{endpoint.pk} ({endpoint})"
         kept: dict[str, Any] = {"by": request.user, "reason": reason, "about": about}
-        ConsoleAction.record(verb, [], using=using, **kept)
+        ConsoleAction.record("reveal_secret", [], using=using, **kept)
 
     def _ask_to_reveal(
         self, request: HttpRequest, endpoint: Endpoint, form: ReasonForm

@@ -14,11 +14,9 @@ from django.core.exceptions import ValidationError
 
 from webhook_delivery import searching
 from webhook_delivery.checks.secrets import of_keys
-from webhook_delivery.conf import KNOWN, Settings, settings
+from webhook_delivery.conf import KNOWN, SECRET, Settings, settings
 from webhook_delivery.scheduling.oddities import knows_cluster
 from webhook_delivery.validation import validate_pattern, validate_schedule
-
-SECRET = {"SECRET_KEYS", "EGRESS_PROXY"}
 
 
 def usable() -> bool:
