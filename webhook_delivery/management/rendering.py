@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.core.management.color import Style
 from django.core.serializers.json import DjangoJSONEncoder
 
 from webhook_delivery.lifecycle.sequences import first_before
+from webhook_delivery.management.tables import cell, facts
 from webhook_delivery.models import Attempt, Delivery
 from webhook_delivery.models.event import webhook_id
 from webhook_delivery.report import Report
 
+COLUMNS = (
+    "id", "state", "event_type", "endpoint", "attempts", "last_status", "reason", "due_at",
+    "created_at",
+)  # fmt: skip
+"""What lists show of a delivery."""
 
-def as_json(value: Any) -> str:
-    return json.dumps(value, cls=DjangoJSONEncoder, indent=2)
+
+def as_json(value: Any, *, indent: int | None = 2) -> str:
+    return json.dumps(value, cls=DjangoJSONEncoder, indent=indent)
 
 
 def row(delivery: Delivery) -> dict[str, Any]:
@@ -45,19 +53,12 @@ def detailed(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def line(row: dict[str, Any]) -> str:
-    """One delivery on one line."""
-    return (
-        f"{row['id']:>8}  {row['state']:<10} {row['event_type']:<24} {row['endpoint']:<20} "
-        f"{row['attempts']:>2} attempts  {_last(row)}"
-    ).rstrip()
-
-
-def page(row: dict[str, Any]) -> str:
+def page(row: dict[str, Any], style: Style) -> str:
     """One delivery with its attempts, a line each."""
-    head = [line(row), f"          webhook-id {row['webhook_id']}, created {row['created_at']}"]
+    known = {name: row[name] for name in (*COLUMNS, "webhook_id", "key", "ended_at")}
+    head = [facts(known, style)]
     if before := row["waits_for"]:
-        head.append(f"          waits for its turn: delivery {before} must end first")
+        head.append(f"waits for its turn: delivery {before} must end first")
     return "\n".join([*head, *map(_attempt_line, row["log"])])
 
 
@@ -84,12 +85,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def _attempt_line(attempt: dict[str, Any]) -> str:
-    answer = attempt["status"] or attempt["detail"] or attempt["fault"]
+    answer = cell(attempt["status"] or attempt["detail"] or attempt["fault"])
     return (
-        f"          attempt {attempt['number']}  {attempt['started_at']:%Y-%m-%d %H:%M:%S}  "
+        f"  attempt {attempt['number']}  {attempt['started_at']:%Y-%m-%d %H:%M:%S}  "
         f"{attempt['trigger']}: {answer} → {attempt['verdict']}"
     )
-
-
-def _last(row: dict[str, Any]) -> str:
-    return " ".join(str(part) for part in (row["last_status"], row["reason"]) if part)

@@ -1,26 +1,50 @@
 """The verbs of `manage.py webhooks`, each a class; a new one is written beside them and listed."""
 
-from webhook_delivery.management.verbs.describing import Catalogue
-from webhook_delivery.management.verbs.keys import RotateKeys
+from webhook_delivery.management.verbs.acting import Discard, Restore, RetryNow
+from webhook_delivery.management.verbs.describing import Catalogue, Config
+from webhook_delivery.management.verbs.failures import Acknowledge, Groups, Reopen
+from webhook_delivery.management.verbs.keys import RotateKeys, RotateSecret
 from webhook_delivery.management.verbs.log import Export, Verify
-from webhook_delivery.management.verbs.looking import Health, List, Show
+from webhook_delivery.management.verbs.looking import Health, List, Retries, Show
 from webhook_delivery.management.verbs.people import CreateGroups
-from webhook_delivery.management.verbs.sending import Drain, Redeliver, SendTest
+from webhook_delivery.management.verbs.receivers import Endpoints
+from webhook_delivery.management.verbs.redeliveries import Redeliveries, Redelivery
+from webhook_delivery.management.verbs.redelivering import Recover, Redeliver
+from webhook_delivery.management.verbs.sending import Drain, SendTest
+from webhook_delivery.management.verbs.switching import Pause, Resume, SwitchOff
+from webhook_delivery.management.verbs.tailing import Tail
 from webhook_delivery.management.verbs.verb import Verb
 
 VERBS: list[type[Verb]] = [
     Drain,
+    Redeliver,
+    Recover,
+    RetryNow,
+    Redelivery,
+    SendTest,
     List,
     Show,
-    Redeliver,
+    Tail,
+    Retries,
+    Endpoints,
+    Groups,
+    Redeliveries,
     Health,
-    SendTest,
+    Config,
+    Catalogue,
+    Discard,
+    Restore,
+    Acknowledge,
+    Reopen,
+    Pause,
+    Resume,
+    SwitchOff,
+    RotateSecret,
     Verify,
     Export,
     RotateKeys,
     CreateGroups,
-    Catalogue,
 ]
-"""In the order in which the help lists them."""
+"""In the order in which the help lists them, group by group."""
 
 __all__ = ["VERBS", "Verb"]

@@ -1,92 +1,143 @@
-"""How an operator names deliveries and endpoints: filters, numbers, names, moments."""
+"""How an operator names deliveries and endpoints: filters, numbers, names, standard input."""
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
-from datetime import datetime
+import getpass
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.management.base import CommandError, CommandParser
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive, make_aware
+from django.core.management.base import CommandParser
 
+from webhook_delivery.gradual import MOST
+from webhook_delivery.management.verbs.reading import moment, number, states, within
+from webhook_delivery.management.verbs.verb import misused
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
+from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
-from webhook_delivery.validation import validate_rate
+from webhook_delivery.selecting import InvalidSelection, selected, selection_of
 
-FILTERS = ("state", "endpoint", "event_type", "because", "since")
+STANDARD = "-"
+"""The name of the standard input or output, in the place of others."""
+FATES = ("delivered", "failed", "waiting", "left", "ahead")
+FILTERS = (
+    "state", "endpoint", "event_type", "reason", "status", "tenant", "since", "until",
+    "died_since", "died_until", "q", "source", "batch", "fate",
+)  # fmt: skip
 """The options that `add_filters` adds, and `chosen` reads."""
+AT_ONCE = 500
+"""So many names are looked up together."""
 
 
 def add_filters(parser: CommandParser) -> None:
-    parser.add_argument("--state", choices=Delivery.State.values, default="")
-    parser.add_argument("--endpoint", default="", help="number or name")
-    parser.add_argument("--type", dest="event_type", default="", help="event type, or order.*")
-    parser.add_argument("--because", choices=[*map(str, Fault)], default="", help="why it failed")
-    parser.add_argument("--since", type=moment, default=None, help="ISO 8601")
+    """Add the filters of the console's lists, by the same names."""
+    add = parser.add_argument_group("filters; all that are given must fit").add_argument
+    add(
+        "--state", type=states, metavar="STATE", help=f"{', '.join(Delivery.State.values)}; or some"
+    )
+    add("--endpoint", metavar="NAME", help="number or name")
+    add("--type", "--event-type", dest="event_type", metavar="TYPE", help="order.paid, or order.*")
+    faults = [*map(str, Fault)]
+    add("--reason", "--because", choices=faults, metavar="REASON", help=", ".join(faults))
+    add("--status", type=within(0, 999), metavar="CODE", help="of the last answer; 0: none came")
+    add("--tenant", metavar="TENANT", help="that the event was published for")
+    add("--since", type=moment, metavar="WHEN", help="created since: ISO 8601, or 24h, 7d")
+    add("--until", type=moment, metavar="WHEN", help="created before")
+    add("--died-since", type=moment, metavar="WHEN", help="ended since")
+    add("--died-until", type=moment, metavar="WHEN", help="ended by")
+    add("--q", metavar="TERM", help="what the console's search takes: a webhook-id, key:value …")
+    add("--source", metavar="REFERENCE", help="what the event is about: shop.order:7")
+    add("--batch", type=number, metavar="N", help="sent by redelivery N")
+    add("--fate", choices=FATES, metavar="FATE", help=f"of what it sent: {', '.join(FATES)}")
 
 
-def chosen(
-    database: str,
-    *,
-    state: str,
-    endpoint: str,
-    event_type: str,
-    because: str,
-    since: datetime | None,
-    **rest: Any,
-) -> DeliveryQuerySet:
+def add_names(parser: CommandParser) -> None:
+    """Add deliveries by name, from the command line or from the standard input."""
+    said = "numbers of deliveries, or webhook-ids; -: read them from the standard input"
+    parser.add_argument("deliveries", nargs="*", metavar="DELIVERY", help=said)
+
+
+def add_who(parser: CommandParser) -> None:
+    """Add who asks and why, which are kept."""
+    who = by_default()
+    parser.add_argument("--by", default=who, metavar="NAME", help=f"who asks (default: {who})")
+    parser.add_argument("--why", default="", metavar="REASON", help="the reason to keep")
+
+
+def by_default() -> str:
+    """Who is at the shell, as far as the system knows."""
+    try:
+        return f"shell: {getpass.getuser()}"
+    except (KeyError, OSError):  # in a container, a number need not have a name
+        return "shell"
+
+
+def filtered(options: dict[str, Any]) -> bool:
+    """Whether any filter was given."""
+    return any(options[name] is not None for name in FILTERS)
+
+
+def selection(database: str, *, usual: str, **options: Any) -> dict[str, Any]:
+    """The filters as a redelivery of many keeps them; `usual`: the state if none was given."""
+    given = {name: options[name] for name in FILTERS if options[name] is not None}
+    given["state"] = given.get("state", usual)
+    if "endpoint" in given:
+        given["endpoint"] = the_endpoint(database, given["endpoint"]).pk
+    batch, fate = given.pop("batch", None), given.pop("fate", "")
+    if fate and batch is None:
+        raise misused("--fate needs --batch: of what that redelivery sent.")
+    try:
+        return selection_of(**given, batch=None if batch is None else (batch, fate))
+    except InvalidSelection as error:
+        raise misused(str(error)) from None
+
+
+def chosen(database: str, **options: Any) -> DeliveryQuerySet:
     """The deliveries that fit every filter given."""
-    deliveries = Delivery.objects.using(database).all()
-    if state:
-        deliveries = deliveries.filter(state=state)
-    if endpoint:
-        deliveries = deliveries.for_endpoint(the_endpoint(database, endpoint))
-    if event_type:
-        deliveries = deliveries.of_type(event_type)
-    if because:
-        deliveries = deliveries.because(because)
-    return deliveries.since(since) if since else deliveries
+    wanted = options.get("state")
+    its = selection(database, usual="dead", **{**options, "state": None})
+    del its["state"]  # a redelivery knows two of them only
+    return selected({**its, "state": wanted} if wanted else its, using=database)
 
 
-def must_exist(database: str, names: list[str]) -> None:
-    """Refuse names of deliveries and events that there are not."""
-    deliveries = Delivery.objects.using(database)
-    unknown = [name for name in names if not deliveries.named(name).exists()]
-    if unknown:
-        raise CommandError(f"There is no delivery or event {', '.join(unknown)}.")
+def meant(database: str, deliveries: list[str], *, usual: str, **options: Any) -> DeliveryQuerySet:
+    """The deliveries that are named; or else all that fit the filters, in the usual state."""
+    if not deliveries:
+        return chosen(database, **{**options, "state": options["state"] or [usual]})
+    return chosen(database, **options).named(*names_in(database, deliveries))
+
+
+def names_in(database: str, given: list[str]) -> list[str]:
+    """The names, those from the standard input among them; refuse any that nobody has."""
+    read = sys.stdin.read().split() if STANDARD in given else []
+    names = [one for name in given for one in (read if name == STANDARD else [name])]
+    if len(names) > MOST:
+        raise misused(f"No more than {MOST:,} can be named; choose them by a filter.")
+    if unknown := [name for some in _parts(names) for name in _unknown(database, some)]:
+        raise misused(f"There is no delivery or event {', '.join(unknown)}.")
+    return names
+
+
+def _parts(names: list[str]) -> Iterator[list[str]]:
+    yield from (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE))
+
+
+def _unknown(database: str, names: list[str]) -> Iterable[str]:
+    rows = Delivery.objects.using(database).named(*names).values_list("pk", "event_id")
+    known = {one for row in rows for one in row}
+    for name in names:
+        if (event_of(name) or (int(name) if name.isdecimal() else None)) not in known:
+            yield name
 
 
 def the_endpoint(database: str, named: str) -> Endpoint:
     """The one endpoint with this number or name."""
     endpoints = Endpoint.objects.using(database)
-    found = list(endpoints.filter(pk=named) if named.isdecimal() else endpoints.filter(name=named))
+    by_number = named.isdecimal() and len(named) < 19
+    found = list(endpoints.filter(pk=named) if by_number else endpoints.filter(name=named))
     if not found:
-        raise CommandError(f"No endpoint is called {named!r}.")
+        raise misused(f"No endpoint is called {named!r}.")
     if len(found) > 1:
         numbers = ", ".join(str(endpoint.pk) for endpoint in found)
-        raise CommandError(f"{len(found)} endpoints are called {named!r}: use a number, {numbers}.")
+        raise misused(f"{len(found)} endpoints are called {named!r}: use a number, {numbers}.")
     return found[0]
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 1_000_000:
-        raise ArgumentTypeError("use a whole number above 0")
-    return int(text)
-
-
-def rate(text: str) -> float:
-    """So many a second, as endpoints may have it."""
-    try:
-        validate_rate(wished := float(text))
-    except (ValueError, ValidationError) as error:
-        raise ArgumentTypeError("use a number above 0, as in 0.5 or 10") from error
-    return wished
-
-
-def moment(text: str) -> datetime:
-    read = parse_datetime(text)
-    if read is None:
-        raise ArgumentTypeError("use ISO 8601, as in 2026-11-21T14:00+00:00")
-    return make_aware(read) if is_naive(read) else read

@@ -15,13 +15,10 @@ from django.core.management.base import CommandError, CommandParser
 from webhook_delivery import archive, verification
 from webhook_delivery.judging import Discrepancy
 from webhook_delivery.management.progress import Progress
-from webhook_delivery.management.verbs.choosing import add_filters, chosen
+from webhook_delivery.management.verbs.choosing import STANDARD, add_filters, chosen
 from webhook_delivery.management.verbs.verb import Verb
-from webhook_delivery.models import Delivery
+from webhook_delivery.models import Delivery, DeliveryQuerySet
 from webhook_delivery.restoring import Restoration
-
-STANDARD = "-"
-"""The name of the standard input or output, in the place of a file's."""
 
 
 class Verify(Verb):
@@ -29,6 +26,9 @@ class Verify(Verb):
 
     name = "verify"
     help = "compare deliveries with their logs"
+    changes = True
+    example = "verify\nverify --repair\nverify --from deliveries.jsonl --repair --dry-run"
+    fails = "faults are left"
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:
@@ -37,24 +37,28 @@ class Verify(Verb):
             "--from", dest="copy", metavar="FILE", help="compare with an export; -: standard input"
         )
 
-    def run(self, *, repair: bool, copy: str | None, **options: Any) -> None:
+    def run(self, *, repair: bool, copy: str | None, dry_run: bool, **options: Any) -> None:
+        """Without `--repair`, nothing is changed anyway."""
+        repair = repair and not dry_run
         if copy is None:
             self._verify_rows(repair)
         else:
             self._verify_copy(copy, repair)
 
     def _verify_rows(self, repair: bool) -> None:
-        total = Delivery.objects.using(self.database).count()
-        with Progress("deliveries checked", self.err, total=total) as progress:
+        with self.progress("deliveries checked", self._all()) as progress:
             found = verification.verify(using=self.database, repair=repair, told=progress.add)
             counts = self._print(found, progress)
         self._conclude(counts, {"checked": progress.count})
 
     def _verify_copy(self, copy: str, repair: bool) -> None:
-        with _opened(copy) as file, Progress("lines read", self.err) as progress:
+        with _opened(copy) as file, self.progress("lines read") as progress:
             restoration = Restoration(using=self.database, repair=repair, told=progress.add)
             counts = self._print(restoration.compare(file), progress)
         self._conclude(counts, {"read": progress.count, "states": dict(restoration.states)})
+
+    def _all(self) -> DeliveryQuerySet:
+        return Delivery.objects.using(self.database).all()
 
     def _print(self, found: Iterable[Discrepancy], progress: Progress) -> dict[str, int]:
         """Print each when it is found: there may be more than fit into memory."""
@@ -75,8 +79,7 @@ class Verify(Verb):
             self.out.write(f"], {json.dumps(facts | counts)[1:]}")
         else:
             self.out.write(_sentence(counts, facts))
-        if counts["found"] > counts["mended"]:
-            sys.exit(1)
+        self.conclude(counts["found"] == counts["mended"])
 
 
 class Export(Verb):
@@ -84,6 +87,10 @@ class Export(Verb):
 
     name = "export"
     help = "write deliveries with their logs as JSON Lines"
+    example = (
+        "export deliveries.jsonl --since 2026-11-20T00:00\nexport --state dead | gzip > dead.gz"
+    )
+    fails = "the file cannot be written"
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:
@@ -93,7 +100,7 @@ class Export(Verb):
     def run(self, *, file: str, **options: Any) -> None:
         deliveries = chosen(self.database, **options)
         standard = file == STANDARD
-        progress = Progress("deliveries written", self.err, total=deliveries.count())
+        progress = self.progress("deliveries written", deliveries)
         with progress, nullcontext(self.out) if standard else _replaced(Path(file)) as copy:
             for line in archive.export(deliveries):
                 copy.write(f"{line}\n")

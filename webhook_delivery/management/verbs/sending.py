@@ -1,30 +1,22 @@
-"""The verbs that send: `drain`, `redeliver` and `send-test`."""
+"""The verbs that send themselves, here and now: `drain` and `send-test`."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Callable
+import time
 from dataclasses import asdict
-from threading import Event as Flag
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
-from webhook_delivery import loop, redelivery
+from webhook_delivery import loop
+from webhook_delivery.conf import settings
+from webhook_delivery.management.interrupts import interrupts
 from webhook_delivery.management.rendering import detailed, page, sentence
-from webhook_delivery.management.verbs.choosing import (
-    FILTERS,
-    add_filters,
-    chosen,
-    must_exist,
-    positive,
-    rate,
-    the_endpoint,
-)
-from webhook_delivery.management.verbs.verb import Verb
-from webhook_delivery.models import Endpoint
-from webhook_delivery.probing import probe
+from webhook_delivery.management.verbs.choosing import by_default, the_endpoint
+from webhook_delivery.management.verbs.reading import positive
+from webhook_delivery.management.verbs.verb import SENDING, Verb, misused
+from webhook_delivery.models import Delivery, Endpoint, Event
+from webhook_delivery.publishing import attempt_now, publish_test
 
 
 class Drain(Verb):
@@ -32,83 +24,71 @@ class Drain(Verb):
 
     name = "drain"
     help = "send what is due"
+    group = SENDING
+    changes = True
+    example = "drain\ndrain --loop\ndrain --dry-run"
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:
         parser.add_argument("--seconds", type=positive, default=60, help="then begin nothing new")
         parser.add_argument("--loop", dest="loop_", action="store_true", help="go on until stopped")
 
-    def run(self, *, seconds: float, loop_: bool, **options: Any) -> None:
+    def run(self, *, seconds: float, loop_: bool, dry_run: bool, **options: Any) -> None:
+        if dry_run:
+            self._rehearse()
+            return
         if loop_:
-            loop.run(using=self.database, stopped=_stopped_by_signals())
+            with interrupts() as asked:
+                loop.run(using=self.database, stopped=asked.is_set)
             return
         report = loop.once(using=self.database, seconds=seconds)
         self.say(asdict(report), sentence(report))
 
-
-class Redeliver(Verb):
-    """Sends again: those named, or all dead ones that fit; exits with 1 if that is none."""
-
-    name = "redeliver"
-    help = "send again"
-
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        add_filters(parser)
-        parser.add_argument("deliveries", nargs="*", help="numbers of deliveries, or webhook-ids")
-        parser.add_argument("--by", default="", help="who asks")
-        parser.add_argument("--why", default="", help="the reason to keep")
-
-    def run(self, *, deliveries: list[str], by: str, why: str, **options: Any) -> None:
-        if not deliveries and not any(options[name] for name in FILTERS):
-            raise CommandError("Name deliveries, or choose dead ones by a filter.")
-        must_exist(self.database, deliveries)
-        options["state"] = options["state"] or ("" if deliveries else "dead")
-        fitting = chosen(self.database, **options)
-        named = fitting.named(*deliveries) if deliveries else fitting
-        done = redelivery.redeliver(named, by=by, reason=why)
-        said = redelivery.message_of_redelivery(done)
-        self.say({"redelivered": done.ids, "left": done.left, "message": said}, said)
-        if not done.count:
-            sys.exit(1)
+    def _rehearse(self) -> None:
+        due = Delivery.objects.using(self.database).due().order_by("pk")
+        ids = list(due.values_list("pk", flat=True))
+        said = f"Due now: {len(ids)}. Nothing was sent."
+        self.say({"due": ids, "dry_run": True, "message": said}, said)
 
 
 class SendTest(Verb):
     """
-    Sends a test event to one endpoint, now, whatever its state; exits with 1 unless it arrived.
-
-    One that was switched off for failing is on again if the test arrives.
+    Sends a test event to one endpoint, now, though it be paused for a while by its breaker or by
+    its own wish; exits with 1 unless it was delivered.
     """
 
     name = "send-test"
-    help = "send a test event to one endpoint; it may switch on one that was off for failing"
+    help = "send a test event to one endpoint"
+    group = SENDING
+    changes = True
+    example = "send-test acme"
+    fails = "it was not delivered"
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument("endpoint", help="an endpoint's number or name")
-        parser.add_argument("--by", default="", help="who asks")
-        parser.add_argument(
-            "--rate", type=rate, help="requests a second, at most, once it is on again"
-        )
+        parser.add_argument("endpoint", metavar="ENDPOINT", help="number or name")
+        who = by_default()
+        parser.add_argument("--by", default=who, help=f"who asks (default: {who})")
 
-    def run(self, *, endpoint: str, by: str, rate: float | None, **options: Any) -> None:
+    def run(self, *, endpoint: str, by: str, dry_run: bool, **options: Any) -> None:
         target = the_endpoint(self.database, endpoint)
-        probed = probe(target, by=by or None, rate=rate, using=self.database)
-        sent = detailed(probed.delivery)
-        on = probed.switched is not None and probed.switched.changed
-        released = len(probed.switched.moved) if probed.switched else 0
-        self.say({**sent, "switched_on": on, "released": released}, _told(sent, target, on=on))
-        if not probed.arrived:
-            sys.exit(1)
+        if target.state != Endpoint.State.ON:
+            raise misused(f"{target} is {target.get_state_display()}: switch it on first.")
+        if dry_run:
+            said = f"A test event would be sent to {target}."
+            self.say({"endpoint": target.pk, "dry_run": True, "message": said}, said)
+            return
+        event = publish_test(target, by=by, using=self.database)
+        attempt_now(event, using=self.database, regardless=True)
+        sent = detailed(_once_it_has_ended(event, self.database))
+        self.say(sent, page(sent, self.style))
+        self.conclude(sent["state"] == Delivery.State.DELIVERED)
 
 
-def _told(sent: dict[str, Any], endpoint: Endpoint, *, on: bool) -> str:
-    return f"{page(sent)}\n{endpoint} is on again." if on else page(sent)
-
-
-def _stopped_by_signals() -> Callable[[], bool]:
-    """SIGTERM and SIGINT ask the loop to end; what is in flight is still recorded."""
-    asked = Flag()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
-    return asked.is_set
+def _once_it_has_ended(event: Event, using: str) -> Delivery:
+    """A worker may have been faster, and wait for the answer still; but no longer than that."""
+    ends = time.monotonic() + settings.MAX_TIMEOUT_SECONDS
+    test = Delivery.objects.using(using).filter(event=event)
+    while test.unfinished().exists() and time.monotonic() < ends:
+        time.sleep(0.05)
+    return test.get()
