@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from functools import partial
 from typing import Any
 
@@ -74,11 +75,11 @@ class Redelivery(Verb):
                             help=f"show, follow, {', '.join(cls.past)}")  # fmt: skip
         parser.add_argument("numbers", nargs="+", type=number, metavar="N", help="their numbers")
         said = "how many a second, at most; none: as the endpoints' own limits allow"
-        parser.add_argument("--rate", type=rate_or_none, default="", metavar="N", help=said)
+        parser.add_argument("--rate", type=rate_or_none, default=SUPPRESS, metavar="N", help=said)
         add_who(parser)
 
-    def run(self, *, act: str, numbers: list[int], rate: Any, **options: Any) -> None:
-        if (act == "rate") != (rate != ""):
+    def run(self, *, act: str, numbers: list[int], **options: Any) -> None:
+        if (act == "rate") != ("rate" in options):
             raise misused("--rate says how fast, for `redelivery rate` and nothing else.")
         if act == "follow" and len(numbers) > 1:
             raise misused("One can be followed at a time.")
@@ -88,7 +89,7 @@ class Redelivery(Verb):
         elif act == "follow":
             watch(self, found[0].pk)
         else:
-            self._act(act, found, rate, **options)
+            self._act(act, found, **options)
 
     def _the(self, number: int) -> RedeliveryBatch:
         batch = RedeliveryBatch.objects.using(self.database).filter(pk=number).first()
@@ -104,7 +105,6 @@ class Redelivery(Verb):
         self,
         act: str,
         found: list[RedeliveryBatch],
-        rate: float | None,
         *,
         by: str,
         why: str,
@@ -112,7 +112,8 @@ class Redelivery(Verb):
         **options: Any,
     ) -> None:
         name = "set_rate" if act == "rate" else act
-        verb = partial(batches.set_rate, rate=rate) if act == "rate" else getattr(batches, act)
+        how = {"rate": options["rate"]} if act == "rate" else {}
+        verb = partial(getattr(batches, name), **how)
         who: dict[str, Any] = {"by": by, "reason": why, "using": self.database}
         done = {
             batch.pk: batch.state in batches.ALLOWED[name] if dry_run else verb(batch.pk, **who)
