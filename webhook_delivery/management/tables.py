@@ -32,7 +32,7 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], style: Styl
     known = list(rows)
     cells = [[cell(row[name]) for name in columns] for row in known]
     right = [_is_numeric(known, name) for name in columns]
-    heads = [name.replace("_", " ").upper() for name in columns]
+    heads = [name.upper() for name in columns]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
 
     def line(texts: Sequence[str], paint: Callable[[str, str], str]) -> str:
@@ -54,18 +54,22 @@ def facts(values: Mapping[str, Any], style: Style) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as one word or a few: what strangers wrote cannot move the cursor."""
+    """
+    A value as one word, unless it is a text of several: so that `awk` finds its column.
+
+    What strangers wrote cannot move the cursor. Moments are local, as `--since` takes them.
+    """
     match value:
         case None | "":
             return NOTHING
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return f"{timezone.localtime(value):%Y-%m-%d %H:%M:%S}"
+            return f"{timezone.localtime(value):%Y-%m-%dT%H:%M:%S}"
         case float():
             return f"{value:g}"
         case Mapping():
-            return " ".join(f"{name}={cell(each)}" for name, each in value.items()) or NOTHING
+            return ";".join(f"{name}={cell(each)}" for name, each in value.items()) or NOTHING
         case list() | tuple():
             return ",".join(map(cell, value)) or NOTHING
     return "".join(each if each.isprintable() else _escaped(each) for each in str(value))

@@ -6,8 +6,9 @@ import os
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.color import no_style
+from django.db import InterfaceError, OperationalError
 
 from webhook_delivery.management.verbs import VERBS
 from webhook_delivery.management.verbs.verb import GROUPS, Formatter
@@ -38,6 +39,8 @@ class Command(BaseCommand):
             self.stdout.flush()
         except BrokenPipeError:
             _leave_quietly()
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"The database does not answer: {error}") from error
 
 
 def _verbs_by_group() -> str:

@@ -33,7 +33,10 @@ def add_filters(parser: CommandParser) -> None:
     """Add the filters of the console's lists, by the same names."""
     add = parser.add_argument_group("filters; all that are given must fit").add_argument
     add(
-        "--state", type=states, metavar="STATE", help=f"{', '.join(Delivery.State.values)}; or some"
+        "--state",
+        type=states,
+        metavar="STATE",
+        help=f"{', '.join(Delivery.State.values)}; or some: dead,held",
     )
     add("--endpoint", metavar="NAME", help="number or name")
     add("--type", "--event-type", dest="event_type", metavar="TYPE", help="order.paid, or order.*")
