@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from datetime import timedelta
+from inspect import signature
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +16,7 @@ from django.contrib.auth.models import Group
 from django.core.management import load_command_class
 from django.utils import timezone
 
+from example_project.settings import BASE_DIR
 from tests.conftest import make_endpoint
 from tests.owing import owe
 from tests.shell import run
@@ -21,6 +24,7 @@ from webhook_delivery import acknowledging, batches, doorbell, publish, verifica
 from webhook_delivery.clock import Now
 from webhook_delivery.grouping import Failure
 from webhook_delivery.management.verbs import VERBS
+from webhook_delivery.management.verbs.choosing import FILTERS
 from webhook_delivery.management.verbs.verb import GROUPS
 from webhook_delivery.models import Attempt, Delivery
 from webhook_delivery.selecting import selection_of
@@ -186,3 +190,38 @@ def test_every_verb_has_examples_that_it_understands(verb, capsys):
     assert "2: wrong usage" in said
     assert ("--dry-run" in said) == verb.changes
     assert ("1: " in said) == bool(verb.fails)
+
+
+PAGE = (BASE_DIR / "docs" / "commands.md").read_text()
+
+
+@pytest.mark.everywhere_once
+def test_the_page_tells_of_every_verb_in_the_order_of_the_help():
+    headings = re.findall(r"^##+ (.+)$", PAGE, re.MULTILINE)
+    by_group = [[group.capitalize(), *in_group(group)] for group in GROUPS]
+
+    assert headings == ["Filters", *(name for names in by_group for name in names)]
+
+
+def in_group(group: str) -> list[str]:
+    return [verb.name for verb in VERBS if verb.group == group]
+
+
+@pytest.mark.everywhere_once
+def test_the_page_has_an_example_of_each_verb_and_all_are_understood():
+    typed = re.findall(r"(?<=[$|] )python manage\.py webhooks ([^|\n]+)", PAGE)
+
+    assert {parse(line).verb for line in typed} == set(VERB)
+
+
+@pytest.mark.everywhere_once
+def test_the_page_and_the_console_know_the_same_filters():
+    section = PAGE.partition("\n## Filters\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`--.+?) \|", section, re.MULTILINE)
+    told = {name for cell in cells for name in re.findall(r"--([a-z-]+)", cell)}
+
+    names = {name.replace("_", "-") for name in FILTERS}
+    assert told == names | {"type", "because"}
+    assert names - {"fate"} <= {
+        name.replace("_", "-") for name in signature(selection_of).parameters
+    }
