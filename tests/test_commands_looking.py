@@ -285,7 +285,6 @@ def test_a_database_that_is_away_is_no_traceback(acme, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["list", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
         (["show", "999999"], 2, "There is no delivery or event '999999'."),
         (["discard", "--q", "nothing.such"], 1, ""),
     ],

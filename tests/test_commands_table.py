@@ -88,7 +88,7 @@ CASES = [
 
 
 @pytest.fixture
-def world(transactional_db, receiver, settings, monkeypatch) -> dict[str, int]:
+def world(db, receiver, settings, monkeypatch) -> dict[str, int]:
     """Something for each verb to do."""
     monkeypatch.setattr(verification, "PAUSE_SECONDS", 0.01)
     keys = [Fernet.generate_key().decode() for _ in range(2)]

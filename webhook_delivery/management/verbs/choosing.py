@@ -63,7 +63,7 @@ def add_names(parser: CommandParser) -> None:
 def add_who(parser: CommandParser) -> None:
     """Add who asks and why, which are kept."""
     who = by_default()
-    parser.add_argument("--by", default=who, metavar="NAME", help=f"who asks (default: {who})")
+    parser.add_argument("--by", default=who, metavar="NAME", help="who asks (default: %(default)s)")
     parser.add_argument("--why", default="", metavar="REASON", help="the reason to keep")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from webhook_delivery import batches, pulse
+from webhook_delivery import batches, missing, pulse, selecting
 from webhook_delivery.conf import settings
+from webhook_delivery.counting import Number
 from webhook_delivery.management.interrupts import interrupts
 from webhook_delivery.management.progress import Progress
 from webhook_delivery.management.tables import facts
@@ -56,10 +57,16 @@ def begun(verb: Verb, batch: RedeliveryBatch, *, follow: bool) -> None:
         return
     pace = f", at most {batch.rate_per_second:g} a second" if batch.rate_per_second else ""
     said = (
-        f"Redelivery {batch.pk} has begun: {batch.expected:,} deliveries{pace}. "
+        f"Redelivery {batch.pk} has begun: {_expected(batch)} deliveries{pace}. "
         f"See `webhooks redelivery follow {batch.pk}`."
     )
     verb.say({"redelivery": facts_of(batch), "dry_run": False, "message": said}, said)
+
+
+def _expected(batch: RedeliveryBatch) -> Number:
+    """Which may have been counted so far and no farther."""
+    cap = missing.COUNTED if batch.kind == RedeliveryBatch.Kind.MISSED else selecting.COUNTED
+    return Number(batch.expected, batch.expected >= cap)
 
 
 def watch(verb: Verb, number: int) -> None:

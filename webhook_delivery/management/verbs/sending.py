@@ -67,8 +67,8 @@ class SendTest(Verb):
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:
         parser.add_argument("endpoint", metavar="ENDPOINT", help="number or name")
-        who = by_default()
-        parser.add_argument("--by", default=who, help=f"who asks (default: {who})")
+        said = "who asks (default: %(default)s)"
+        parser.add_argument("--by", default=by_default(), metavar="NAME", help=said)
 
     def run(self, *, endpoint: str, by: str, dry_run: bool, **options: Any) -> None:
         target = the_endpoint(self.database, endpoint)
