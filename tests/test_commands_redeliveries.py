@@ -181,7 +181,7 @@ def test_a_redelivery_is_paused_resumed_slowed_down_and_cancelled(batch):
 
 
 def test_a_redelivery_that_is_none_is_not_understood(batch):
-    assert run("redelivery", "show", 99).code == 2
+    assert run("redelivery", "show", batch.pk + 1).code == 2
     assert run("redelivery", "rate", batch.pk).code == 2
     assert run("redelivery", "pause", batch.pk, "--rate", 5).code == 2
     assert run("redelivery", "follow", batch.pk, batch.pk).code == 2
