@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from webhook_delivery import loop
-from webhook_delivery.conf import settings
 from webhook_delivery.management.interrupts import interrupts
 from webhook_delivery.management.rendering import detailed, page, sentence
 from webhook_delivery.management.verbs.choosing import by_default, the_endpoint
-from webhook_delivery.management.verbs.reading import positive
-from webhook_delivery.management.verbs.verb import SENDING, Verb, misused
-from webhook_delivery.models import Delivery, Endpoint, Event
-from webhook_delivery.publishing import attempt_now, publish_test
+from webhook_delivery.management.verbs.reading import positive, rate
+from webhook_delivery.management.verbs.verb import SENDING, Verb
+from webhook_delivery.models import Delivery
+from webhook_delivery.probing import probe
 
 
 class Drain(Verb):
@@ -53,15 +51,17 @@ class Drain(Verb):
 
 class SendTest(Verb):
     """
-    Sends a test event to one endpoint, now, though it be paused for a while by its breaker or by
-    its own wish; exits with 1 unless it was delivered.
+    Sends a test event to one endpoint, now, whatever its state, and waits for the answer; exits
+    with 1 unless it was delivered.
+
+    An endpoint that was switched off for failing is on again if the test arrives.
     """
 
     name = "send-test"
     help = "send a test event to one endpoint"
     group = SENDING
     changes = True
-    example = "send-test acme"
+    example = "send-test acme\nsend-test acme --rate 10"
     fails = "it was not delivered"
 
     @classmethod
@@ -69,26 +69,23 @@ class SendTest(Verb):
         parser.add_argument("endpoint", metavar="ENDPOINT", help="number or name")
         said = "who asks (default: %(default)s)"
         parser.add_argument("--by", default=by_default(), metavar="NAME", help=said)
+        said = "how many a second it is sent at most, once it is on again"
+        parser.add_argument("--rate", type=rate, metavar="N", help=said)
 
-    def run(self, *, endpoint: str, by: str, dry_run: bool, **options: Any) -> None:
+    def run(
+        self, *, endpoint: str, by: str, rate: float | None, dry_run: bool, **options: Any
+    ) -> None:
         target = the_endpoint(self.database, endpoint)
-        if target.state != Endpoint.State.ON:
-            raise misused(f"{target} is {target.get_state_display()}: switch it on first.")
         if dry_run:
             said = f"A test event would be sent to {target}."
             self.say({"endpoint": target.pk, "dry_run": True, "message": said}, said)
             return
-        event = publish_test(target, by=by, using=self.database)
-        attempt_now(event, using=self.database, regardless=True)
-        sent = detailed(_once_it_has_ended(event, self.database))
-        self.say(sent, page(sent, self.style))
-        self.conclude(sent["state"] == Delivery.State.DELIVERED)
-
-
-def _once_it_has_ended(event: Event, using: str) -> Delivery:
-    """A worker may have been faster, and wait for the answer still; but no longer than that."""
-    ends = time.monotonic() + settings.MAX_TIMEOUT_SECONDS
-    test = Delivery.objects.using(using).filter(event=event)
-    while test.unfinished().exists() and time.monotonic() < ends:
-        time.sleep(0.05)
-    return test.get()
+        probed = probe(target, by=by, rate=rate, using=self.database)
+        sent, switched = detailed(probed.delivery), probed.switched
+        on = switched is not None and switched.changed
+        text = page(sent, self.style)
+        self.say(
+            {**sent, "switched_on": on, "released": len(switched.moved) if switched else 0},
+            f"{text}\n{target} is on again." if on else text,
+        )
+        self.conclude(probed.arrived)

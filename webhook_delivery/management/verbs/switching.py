@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from webhook_delivery import endpoints
 from webhook_delivery.endpoints import Switched
 from webhook_delivery.management.verbs.choosing import add_who, the_endpoint
-from webhook_delivery.management.verbs.reading import coming
+from webhook_delivery.management.verbs.reading import coming, rate
 from webhook_delivery.management.verbs.verb import CHANGING, Verb
 from webhook_delivery.models import Delivery, Endpoint
 
@@ -38,7 +38,7 @@ class Switch(Verb):
         self, *, endpoints: list[str], by: str, why: str, dry_run: bool, **options: Any
     ) -> None:
         found = [the_endpoint(self.database, name) for name in endpoints]
-        how = {"until": options["until"]} if "until" in options else {}
+        how = {name: options[name] for name in ("until", "rate") if name in options}
         who = {"by": by, "reason": why, "using": self.database}
         verb = type(self).switch
         told = [
@@ -100,6 +100,12 @@ class Resume(Switch):
     fails = "each of them was on already"
     becomes, past, moves = State.ON, "on", "released"
     switch = endpoints.switch_on
+
+    @classmethod
+    def add_arguments(cls, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        said = "how many requests a second they are sent at most from now on; default: as before"
+        parser.add_argument("--rate", type=rate, metavar="N", help=said)
 
 
 class SwitchOff(Switch):
