@@ -48,6 +48,7 @@ LAYERS = [
         "operational",
         "outcomes",
         "signing",
+        "totals",
     },
     {"version", "clock", "locking", "paths", "references", "signals"},
 ]
@@ -70,6 +71,7 @@ PURE = {
     "searching",
     "sharing",
     "signing",
+    "totals",
     "transitions",
     "verifying",
 }

@@ -326,3 +326,51 @@ def logged(log, endpoints) -> dict:
             found[3][sum(lasted > bound for bound in rollups.BOUNDS)] += 1
         found[4][fault if status is None or fault == "too_large" else str(status)] += 1
     return {key: (d, f, x, tuple(h), a) for key, (d, f, x, h, a) in sums.items()}
+
+
+# ── what all attempts came to
+
+
+def so_far() -> tuple[dict[str, int], list[int], int]:
+    totals = rollups.so_far(using="default")
+    endings = {f"{outcome} {verdict}": n for (outcome, verdict), n in totals.endings.items()}
+    return endings, list(totals.durations), totals.milliseconds
+
+
+def test_totals_are_those_of_the_log_whoever_has_added_up_what(delivery):
+    assert so_far() == ({}, [], 0)
+    attempted(delivery, *ENDINGS, duration_ms=7)
+    attempted(delivery, ("delivered", 200, ""), trigger="test")
+    attempted(delivery, ("retry", None, "worker_lost"), duration_ms=None)
+    attempted(delivery, ("delivered", 200, ""), duration_ms=60_000)
+
+    before = so_far()
+    add_up()
+    attempted(delivery, ("dead", 503, "http_5xx"), duration_ms=15)
+
+    endings, durations, milliseconds = before
+    assert endings["delivered delivered"] == 3
+    assert endings["worker_lost retry"] == endings["http_5xx retry"] == 1
+    assert sum(endings.values()) == 10
+    assert (durations, milliseconds) == ([8, *[0] * 17, 1], 60_056)
+    assert so_far() == ({**endings, "http_5xx dead": 1}, [8, 1, *[0] * 16, 1], 60_071)
+
+
+def test_totals_outlive_the_rows_that_they_count(delivery):
+    attempted(delivery, *ENDINGS)
+    add_up()
+    before = so_far()
+
+    Delivery.objects.all().delete()
+    Endpoint.objects.all().delete()
+
+    assert so_far() == before
+
+
+def test_totals_of_much_that_nobody_added_up_end_somewhere(delivery, monkeypatch):
+    monkeypatch.setattr(rollups, "AHEAD", 3)
+    attempted(delivery, *ENDINGS)
+    assert sum(so_far()[0].values()) == 3
+
+    add_up()
+    assert sum(so_far()[0].values()) == len(ENDINGS)

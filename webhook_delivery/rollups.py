@@ -11,12 +11,13 @@ from time import monotonic
 from typing import NamedTuple
 
 from django.db import connections
-from django.db.models import Case, Count, F, IntegerField, Max, QuerySet, Value, When
+from django.db.models import Case, Count, F, IntegerField, Max, QuerySet, Sum, Value, When
 from django.db.models.functions import TruncHour
 
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Attempt, Delivery, EndpointStat, RollUp
 from webhook_delivery.outcomes import Verdict, fault_of
+from webhook_delivery.totals import Alike, Ending, Totals
 
 BOUNDS = (
     10,
@@ -44,6 +45,8 @@ AT_ONCE, STEPS, SECONDS = 50_000, 20, 5
 begins after so many seconds: who sweeps has other work."""
 WRITTEN = 500
 """How many hours of endpoints one statement writes."""
+AHEAD = 100_000
+"""Of attempts that nobody has added up yet, no more are counted by who asks for totals."""
 
 Hour = tuple[int, datetime]
 """An endpoint's number, and when the hour began."""
@@ -60,6 +63,12 @@ class Found(NamedTuple):
     bucket: int | None
     """The index of the bound that they kept within; None: it is not known how long they took."""
     number: int
+    milliseconds: int | None
+
+    @property
+    def alike(self) -> Alike:
+        ending = Ending.of(self.fault, self.verdict)
+        return Alike(ending, self.bucket, self.number, self.milliseconds or 0)
 
 
 def add_up(*, using: str, most: int = AT_ONCE) -> int:
@@ -79,6 +88,23 @@ def add_up(*, using: str, most: int = AT_ONCE) -> int:
             break
         added += _step_from(reached, most, using)
     return added
+
+
+def so_far(*, using: str) -> Totals:
+    """
+    Say what all attempts came to, those that have not been added up yet included.
+
+    It never says less than before, whatever is deleted. If nobody has added up for long, no more
+    than `AHEAD` of those are counted. Tests are left out.
+    """
+    reached = RollUp.objects.using(using).filter(pk=1).first() or RollUp()
+    ahead = Attempt.objects.using(using).filter(pk__gt=reached.counted)
+    last = ahead.order_by("pk").values_list("pk", flat=True)[AHEAD - 1 : AHEAD]
+    real = _real(ahead.filter(pk__lte=last[0]) if last else ahead)
+    rows = real.order_by().values_list("fault", "verdict", "bucket")
+    counted = rows.annotate(number=Count("pk"), milliseconds=Sum("duration_ms"))
+    found = (Alike(Ending.of(*how), bucket, n, ms or 0) for *how, bucket, n, ms in counted)
+    return Totals.from_json(reached.totals).plus(found)
 
 
 def bucket_of(duration_ms: int) -> int:
@@ -110,7 +136,8 @@ def _step_from(reached: RollUp, most: int, using: str) -> int:
 def _add(found: list[Found], reached: RollUp, last: int, using: str) -> int:
     # Who changes the row first holds its lock until the commit; whoever else counted the same
     # attempts then finds it changed, and adds nothing.
-    if not _at(reached, using).update(counted=last):
+    totals = Totals.from_json(reached.totals).plus(each.alike for each in found)
+    if not _at(reached, using).update(counted=last, totals=totals.as_json()):
         return 0
     _write(found, using)
     return sum(each.number for each in found)
@@ -123,14 +150,16 @@ def _at(reached: RollUp, using: str) -> QuerySet[RollUp]:
 
 
 def _found(attempts: QuerySet[Attempt]) -> Iterator[Found]:
-    real = attempts.exclude(trigger=Delivery.Trigger.TEST)
-    grouped = real.annotate(
-        endpoint=F("delivery__endpoint_id"),
-        hour=TruncHour("started_at", tzinfo=UTC),
-        bucket=_bucket(),
+    grouped = _real(attempts).annotate(
+        endpoint=F("delivery__endpoint_id"), hour=TruncHour("started_at", tzinfo=UTC)
     )
-    columns = [name for name in Found._fields if name != "number"]
-    return map(Found._make, grouped.order_by().values_list(*columns).annotate(number=Count("pk")))
+    *columns, number, milliseconds = Found._fields
+    sums = {number: Count("pk"), milliseconds: Sum("duration_ms")}
+    return map(Found._make, grouped.order_by().values_list(*columns).annotate(**sums))
+
+
+def _real(attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
+    return attempts.exclude(trigger=Delivery.Trigger.TEST).annotate(bucket=_bucket())
 
 
 def _bucket() -> Case:

@@ -102,6 +102,8 @@ class Event(models.Model):
     """No attempt begins after that, unless a person asks for it; NULL: whenever."""
     targeted = models.BooleanField(_("targeted"), default=False, db_default=False)
     """It was for endpoints that were named, and for no other that hears of its type."""
+    traceparent = models.CharField(_("trace"), max_length=55, blank=True, default="", db_default="")
+    """What W3C's Trace Context says of the span that published it; empty: none did."""
 
     targets: Collection[int] = ()
     """Those endpoints, while it is being published; no column."""
