@@ -1,7 +1,7 @@
 """The shop's pages, and the admin."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from example_project.shop import views
 
@@ -9,5 +9,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("orders/<int:number>/", views.order, name="order"),
     path("orders/<int:number>/call-back/", views.call_back, name="call-back"),
+    path("metrics/webhooks", include("webhook_delivery.metrics.urls")),
     path("hooks/supplier/", views.hear_supplier, name="hear-supplier"),
 ]

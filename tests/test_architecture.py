@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "webhook_delivery"
 
 LAYERS = [
     {"testing"},
-    {"management", "apps", "admin", "templatetags"},
+    {"management", "apps", "admin", "metrics", "templatetags"},
     {"presenting"},
     {"probing"},
     {"charts", "checks", "configuration", "health", "provisioning", "receiving", "roles"},
@@ -35,7 +35,16 @@ LAYERS = [
     {"catalogue"},
     {"ailing", "models", "tellers", "transport", "payloads"},
     {"deriving"},
-    {"counting", "guarding", "shaping", "transitions", "pacing", "searching", "sharing"},
+    {
+        "counting",
+        "guarding",
+        "pacing",
+        "patience",
+        "searching",
+        "shaping",
+        "sharing",
+        "transitions",
+    },
     {"validation", "keys", "history", "verifying"},
     {
         "addresses",

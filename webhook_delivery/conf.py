@@ -144,6 +144,16 @@ class Settings:
     HEALTH_LATE_SECONDS: float = 120
     """How late the oldest due delivery may be before `webhooks health` fails."""
 
+    METRICS_TOKEN: str | None = None
+    """The bearer token with which Prometheus may scrape; None: only staff who may view deliveries
+    see the metrics."""
+
+    METRICS_ENDPOINTS: int = 0
+    """Of how many endpoints, the busiest, metrics tell by name; 0: of none."""
+
+    PROPAGATE_TRACE: bool = False
+    """Whether receivers are sent the trace that an event was published in, as `traceparent`."""
+
     def __getattribute__(self, name: str) -> Any:
         default = object.__getattribute__(self, name)
         if not name.isupper():
@@ -154,5 +164,5 @@ class Settings:
 settings = Settings()
 
 KNOWN = frozenset(name for name in vars(Settings) if name.isupper())
-SECRET = frozenset({"SECRET_KEYS", "EGRESS_PROXY"})
+SECRET = frozenset({"EGRESS_PROXY", "METRICS_TOKEN", "SECRET_KEYS"})
 """Those that hold a key, or may hold a password: their values are shown to nobody."""

@@ -47,6 +47,8 @@ WRITTEN = 500
 """How many hours of endpoints one statement writes."""
 AHEAD = 100_000
 """Of attempts that nobody has added up yet, no more are counted by who asks for totals."""
+ALIKE = ("fault", "verdict", "bucket")
+"""What attempts have in common that totals count together."""
 
 Hour = tuple[int, datetime]
 """An endpoint's number, and when the hour began."""
@@ -101,8 +103,8 @@ def so_far(*, using: str) -> Totals:
     ahead = Attempt.objects.using(using).filter(pk__gt=reached.counted)
     last = ahead.order_by("pk").values_list("pk", flat=True)[AHEAD - 1 : AHEAD]
     real = _real(ahead.filter(pk__lte=last[0]) if last else ahead)
-    rows = real.order_by().values_list("fault", "verdict", "bucket")
-    counted = rows.annotate(number=Count("pk"), milliseconds=Sum("duration_ms"))
+    sums = {"number": Count("pk"), "milliseconds": Sum("duration_ms")}
+    counted = real.order_by().values_list(*ALIKE).annotate(**sums)
     found = (Alike(Ending.of(*how), bucket, n, ms or 0) for *how, bucket, n, ms in counted)
     return Totals.from_json(reached.totals).plus(found)
 

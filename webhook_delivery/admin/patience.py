@@ -1,39 +1,5 @@
 """How long the console waits for a query of a list, before it says so instead of failing."""
 
-from __future__ import annotations
+from webhook_delivery.patience import TooSlow, patience
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from django.db import OperationalError, connections, transaction
-
-from webhook_delivery.conf import settings
-
-QUERY_CANCELED = "57014"
-"""PostgreSQL's code for a statement that took longer than it may (its appendix A)."""
-
-
-class TooSlow(Exception):
-    """A query was stopped; the page can be asked for again with a narrower filter."""
-
-
-@contextmanager
-def patience(*, using: str) -> Iterator[None]:
-    """
-    Stop each query after `CONSOLE_TIMEOUT_SECONDS`, where the database can (PostgreSQL).
-
-    Raises TooSlow.
-    """
-    if connections[using].vendor != "postgresql":
-        yield
-        return
-    try:
-        with transaction.atomic(using=using):
-            with connections[using].cursor() as cursor:
-                milliseconds = str(max(1, int(settings.CONSOLE_TIMEOUT_SECONDS * 1000)))
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
-            yield
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", None) != QUERY_CANCELED:
-            raise
-        raise TooSlow from error
+__all__ = ["TooSlow", "patience"]

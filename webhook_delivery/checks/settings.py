@@ -91,7 +91,7 @@ def _values() -> Iterator[CheckMessage]:
 
 
 def _rules() -> Rules:
-    return _of_drains() | _of_policies() | _of_the_wire() | _of_searching()
+    return _of_drains() | _of_policies() | _of_the_wire() | _of_searching() | _of_metrics()
 
 
 def _of_drains() -> Rules:
@@ -165,6 +165,21 @@ def _of_searching() -> Rules:
         'each with a dotted path: {"order_id": "data.order.id"}'
     )
     return {"SEARCH_KEYS": (searching.fine(settings.SEARCH_KEYS), wanted)}
+
+
+def _of_metrics() -> Rules:
+    """A token must fit into a header; and what is told by endpoint is kept for each of them."""
+    token = settings.METRICS_TOKEN
+    return {
+        "METRICS_TOKEN": (
+            token is None or re.fullmatch("[!-~]{16,}", token),
+            "at least 16 visible ASCII characters, without blanks",
+        ),
+        "METRICS_ENDPOINTS": (
+            settings.METRICS_ENDPOINTS in range(501),
+            "a whole number, 0 to 500",
+        ),
+    }
 
 
 def _is_proxy(url: str | None) -> bool:
