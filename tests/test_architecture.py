@@ -44,8 +44,9 @@ LAYERS = [
         "shaping",
         "sharing",
         "transitions",
+        "observing",
     },
-    {"validation", "keys", "history", "verifying"},
+    {"validation", "keys", "history", "telemetry", "verifying"},
     {
         "addresses",
         "asyncapi",
@@ -59,7 +60,7 @@ LAYERS = [
         "signing",
         "totals",
     },
-    {"version", "clock", "locking", "paths", "references", "signals"},
+    {"version", "clock", "locking", "logs", "paths", "references", "signals"},
 ]
 """From the top of the house to its ground; a module may import only from below its own layer."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -22,8 +21,6 @@ from webhook_delivery.outcomes import (
     in_time,
     lengthen,
 )
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,8 @@ class Claim:
     """Whether it was held for so long that it is not to be sent any more."""
     orphaned: bool = False
     """Whether its event or its endpoint is gone: then there is nothing to send."""
+    traceparent: str = ""
+    """The trace that its event was published in; empty: in none."""
     _leased: float = 0.0
     """When, by the worker's monotonic clock, the claim was asked for: before its lease began."""
     _dated: float = field(default_factory=time.monotonic)
@@ -80,6 +79,15 @@ class Claim:
     def in_order(self) -> bool:
         """Whether it belongs to a sequence."""
         return self.sequence is not None
+
+    def about(self) -> dict[str, object]:
+        """The ids that a record of the log has of it."""
+        return {
+            "webhook_id": self.webhook_id or None,
+            "delivery": self.delivery_id,
+            "endpoint": self.endpoint_id,
+            "attempt": self.number,
+        }
 
     def left(self) -> float:
         """How many seconds the claim still lasts."""
@@ -130,6 +138,11 @@ class Settled:
     @property
     def delivery_id(self) -> int:
         return self.finding.claim.delivery_id
+
+    @property
+    def of_a_test(self) -> bool:
+        """Whether it says nothing of how events fare."""
+        return self.finding.claim.trigger == Delivery.Trigger.TEST
 
     @classmethod
     def lost(cls, claim: Claim) -> Self:

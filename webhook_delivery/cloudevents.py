@@ -37,6 +37,8 @@ class Happened:
     """The object that it happened to."""
     expires_at: datetime | None = None
     """Ours to heed: CloudEvents does not tell it."""
+    traceparent: str = ""
+    """The trace that published it: headers may tell it, the body never does."""
 
     @property
     def data(self) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 import traceback
 from collections.abc import Iterator
@@ -13,16 +12,17 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
 
-from webhook_delivery import keys, signing
+from webhook_delivery import keys, observing, signing
 from webhook_delivery.claims import Claim, Finding
 from webhook_delivery.conf import settings
 from webhook_delivery.headers import masked, sendable
+from webhook_delivery.logs import log_of
 from webhook_delivery.outcomes import Fault, Outcome
 from webhook_delivery.transport import TLS, Transport
 from webhook_delivery.validation import validate_url
 from webhook_delivery.version import __version__
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 LONG_ENOUGH = 16
 """Characters that make a part of a path look like a token."""
@@ -31,13 +31,24 @@ USER_AGENT = f"django-webhook-delivery/{__version__}"
 
 def attempt(claim: Claim, transport: Transport) -> Finding:
     """Make one attempt. Whatever goes wrong is an outcome, and costs this delivery only."""
+    with observing.attempting(claim) as tell:
+        finding = _finding(claim, transport)
+        tell(finding)
+    return finding
+
+
+def _finding(claim: Claim, transport: Transport) -> Finding:
     started_at, began = claim.now(), time.monotonic()
     try:
         outcome = _outcome(claim, transport)
     except Exception as error:  # its request may have arrived: it counts
-        logger.error("Delivery %s failed in itself: %s", claim.delivery_id, _place_of(error))
+        _complain("Delivery %s failed in itself: %s", claim, error)
         outcome = Outcome(fault=Fault.INTERNAL, detail=type(error).__name__)
     return Finding(claim, outcome, started_at=started_at, duration=time.monotonic() - began)
+
+
+def _complain(said: str, claim: Claim, error: Exception) -> None:
+    logger.error(said, claim.delivery_id, _place_of(error), extra=claim.about())
 
 
 def _place_of(error: Exception) -> str:
@@ -62,7 +73,7 @@ def _outcome(claim: Claim, transport: Transport) -> Outcome:
     except ValidationError as error:
         return Outcome(fault=Fault.BLOCKED, detail=" ".join(error.messages))
     except Exception as error:
-        logger.error("Delivery %s cannot be prepared: %s", claim.delivery_id, _place_of(error))
+        _complain("Delivery %s cannot be prepared: %s", claim, error)
         return Outcome(fault=Fault.CONFIG, detail=type(error).__name__)
     # Begun late, it must still be over before somebody else may begin.
     timeout = min(claim.timeout, claim.left())
@@ -93,7 +104,14 @@ def _told_in_confidence(claim: Claim) -> Iterator[str]:
 @sensitive_variables()
 def _headers(claim: Claim) -> dict[str, str]:
     """Ours last: whatever was asked for, each of them is there once, and says what we say."""
-    return {**_own(claim), **claim.headers, **_known_to_all(claim), **_signature(claim)}
+    ours = {**_known_to_all(claim), **_trace(claim), **_signature(claim)}
+    return {**_own(claim), **claim.headers, **ours}
+
+
+def _trace(claim: Claim) -> dict[str, str]:
+    """Where the receiver's own trace goes on, if it is to know."""
+    traceparent = observing.traceparent_of(claim) if settings.PROPAGATE_TRACE else ""
+    return {"traceparent": traceparent} if traceparent else {}
 
 
 def _own(claim: Claim) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from django.db.models import Case, F, Q, QuerySet, When
 
 from webhook_delivery import listening, scheduling
 from webhook_delivery.clock import Now, seconds_until_first
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Doorbell, Lane, RedeliveryBatch
 from webhook_delivery.pacing import BURST_SECONDS
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 STALE = timedelta(seconds=5)
 """A doorbell that has rung this long unanswered may be rung again: its task may be lost."""

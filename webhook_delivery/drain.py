@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,12 +17,13 @@ from webhook_delivery.flights import Flights
 from webhook_delivery.holdings import Holdings
 from webhook_delivery.landings import Landings
 from webhook_delivery.lifecycle.looking import Look
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Event
 from webhook_delivery.pacing import stopping
 from webhook_delivery.report import Report
 from webhook_delivery.transport import Transport
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 AHEAD = 4
 """How much is claimed for each request in flight, so that none waits for the database."""

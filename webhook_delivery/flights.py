@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter, deque
@@ -10,8 +9,9 @@ from collections.abc import Callable, Iterable
 
 from webhook_delivery.claims import Claim, Finding
 from webhook_delivery.conf import settings
+from webhook_delivery.logs import log_of
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 SLOW_SECONDS = 0.2
 """A request that has waited so long only waits: another thread may work beside it."""
@@ -141,7 +141,8 @@ class Flights:
             try:
                 finding = self._fly(claim)
             except Exception:
-                logger.exception("Delivery %s: the attempt failed in itself", claim.delivery_id)
+                said = "Delivery %s: the attempt failed in itself"
+                logger.exception(said, claim.delivery_id, extra=claim.about())
             self._land(claim)
             self._landed((claim, finding))
 

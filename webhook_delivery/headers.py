@@ -17,7 +17,8 @@ VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 
 OURS = re.compile(
     "host|content-.*|transfer-encoding|connection|keep-alive|te|trailer|upgrade|expect|proxy-.*"
-    "|accept-encoding|cookie2?|date|user-agent|via|webhook-.*|svix-.*|ce-.*|:.*",
+    "|accept-encoding|cookie2?|date|user-agent|via|webhook-.*|svix-.*|ce-.*"
+    "|traceparent|tracestate|:.*",
     re.IGNORECASE,
 )
 """Those that frame the message, steer proxies, or are written by us."""

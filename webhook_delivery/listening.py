@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import select
 import time
 from collections.abc import Callable
@@ -12,9 +11,10 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.version import get_version_tuple
 
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Doorbell
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 CHANNEL = Doorbell._meta.db_table
 POLL_SECONDS = 0.2

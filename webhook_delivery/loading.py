@@ -119,11 +119,12 @@ def reached(endpoints: EndpointQuerySet) -> dict[int, Endpoint]:
 
 def _events(ids: Collection[uuid.UUID], using: str) -> dict[uuid.UUID, Happened]:
     rows = Event.objects.using(using).filter(pk__in=ids)
-    names = ("event_type", "created_at", "content_type", "body", "source", "expires_at")
+    names = ("event_type", "created_at", "content_type", "body")
+    more = ("source", "expires_at", "traceparent")
     where = settings.CLOUDEVENTS_SOURCE
     return {
-        pk: Happened(webhook_id(pk), kind, at, media, bytes(body), where, about, until)
-        for pk, kind, at, media, body, about, until in rows.values_list("pk", *names)
+        pk: Happened(webhook_id(pk), kind, at, media, bytes(body), where, *rest)
+        for pk, kind, at, media, body, *rest in rows.values_list("pk", *names, *more)
     }
 
 
@@ -179,6 +180,7 @@ class _Needs:
         return {
             "webhook_id": event.webhook_id,
             "policy": self._policies[policy],
+            "traceparent": event.traceparent,
             "expires_at": event.expires_at if row.trigger == Delivery.Trigger.SCHEDULE else None,
             **self._written[written],
             **self._reached[endpoint.pk],

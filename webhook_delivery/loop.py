@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -13,10 +12,11 @@ from django.db import DatabaseError, InterfaceError, connections
 from webhook_delivery import doorbell, endpoints, lifecycle, pump
 from webhook_delivery.drain import drain
 from webhook_delivery.listening import Listener
+from webhook_delivery.logs import log_of
 from webhook_delivery.report import Report
 from webhook_delivery.scheduling import schedules
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 ROUND_SECONDS = 20
 """How often lost claims and strays are looked for, also while requests are in flight."""

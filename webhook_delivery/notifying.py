@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +9,11 @@ from django.db import transaction
 from django.db.models import Model
 from django.dispatch import Signal
 
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Endpoint, RedeliveryBatch
 from webhook_delivery.signals import batch_finished, delivery_dead, delivery_succeeded
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 Told = Mapping[int, Mapping[str, Any]]
 """What is told of each row, besides the row, by its number."""
@@ -85,4 +85,6 @@ def _send(signal: Signal, sender: type[Model], using: str, **told: Any) -> None:
     try:
         signal.send_robust(sender, using=using, **told)
     except Exception:
-        logger.exception("A receiver of a signal failed; others may not have been told: %s", told)
+        about = {"delivery": getattr(told.get("delivery"), "pk", None)}
+        said = "A receiver of a signal failed; others may not have been told: %s"
+        logger.exception(said, told, extra=about)

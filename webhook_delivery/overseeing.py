@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, timedelta
 from functools import partial
 
@@ -11,11 +10,12 @@ from webhook_delivery.ailing import FEWEST_EVENTS, Patience, Step, due
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.locking import insist
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Endpoint, Lane
 from webhook_delivery.recording import REFUSALS
 from webhook_delivery.signals import endpoint_warned
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 AT_ONCE = 100
 """So many are warned of, or switched off, by one sweep; the next goes on."""
@@ -61,7 +61,8 @@ def _warn(lane: Lane, using: str) -> bool:
     same = Lane.objects.using(using).filter(pk=lane.pk, failing_since=lane.failing_since)
     if not same.filter(warned_at=None).update(warned_at=Now()):
         return False
-    logger.warning("Endpoint %s is %s: it may be switched off", lane.pk, _since(lane))
+    said = "Endpoint %s is %s: it may be switched off"
+    logger.warning(said, lane.pk, _since(lane), extra={"endpoint": lane.pk})
     told = {"failing_since": lane.failing_since}
     notifying.of_endpoint(endpoint_warned, lane.pk, using=using, **told)
     return True
@@ -74,7 +75,8 @@ def _switch_off(lane: Lane, using: str) -> bool:
         return False
     done = endpoints.mark_off(lane.pk, reason=_since(now), using=using, was=Endpoint.State.ON)
     if done:
-        logger.error("Endpoint %s is %s, and is switched off", lane.pk, _since(now))
+        said = "Endpoint %s is %s, and is switched off"
+        logger.error(said, lane.pk, _since(now), extra={"endpoint": lane.pk})
     return done
 
 

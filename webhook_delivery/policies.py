@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from django.core.exceptions import ValidationError
 
 from webhook_delivery.conf import settings
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.outcomes import Policy, schedule_for
 from webhook_delivery.validation import validate_schedule
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 
 def policy_of(endpoint: Endpoint, event_type: str, trigger: str) -> Policy:
@@ -44,6 +44,7 @@ def _own_schedule(endpoint: Endpoint) -> Sequence[float] | None:
     try:
         validate_schedule(schedule)
     except ValidationError:
-        logger.error("Endpoint %s has no valid retry schedule; using the default", endpoint.pk)
+        said = "Endpoint %s has no valid retry schedule; using the default"
+        logger.error(said, endpoint.pk, extra={"endpoint": endpoint.pk})
         return None
     return schedule

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.db import router, transaction
 from django.db.models import Model
 
-from webhook_delivery import doorbell, hearing, lifecycle, targeting
+from webhook_delivery import doorbell, hearing, lifecycle, observing, targeting
 from webhook_delivery.catalogue import TEST, TEST_DATA
 from webhook_delivery.clock import Now
 from webhook_delivery.composing import NewEvent, compose
@@ -157,7 +157,8 @@ def publish_test(endpoint: Endpoint, *, by: Any = None, using: str | None = None
     event = compose(NewEvent(TEST, TEST_DATA, tenant=endpoint.tenant, endpoints=[endpoint]))
 
     def write_test() -> None:
-        event.save(using=using, force_insert=True)
+        with observing.publishing([event]):
+            event.save(using=using, force_insert=True)
         due = endpoint.pk, Endpoint.State.ON.value
         owed = Owed(event.pk, event.event_type, *due, Now(), format=endpoint.format)
         lifecycle.owe([owed], using=using, trigger=Delivery.Trigger.TEST.value)

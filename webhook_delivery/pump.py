@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,10 +13,11 @@ from webhook_delivery import guarding, lifecycle, missing, notifying
 from webhook_delivery.clock import Now
 from webhook_delivery.guarding import Fate, Guard, Next, Step
 from webhook_delivery.locking import can_skip, insist
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Endpoint, RedeliveryBatch, Transition
 from webhook_delivery.selecting import selected
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 CHUNK = 500
 """How many are made due at once, at most; and how many may wait, so that live traffic goes on."""
@@ -61,7 +61,8 @@ def _feed_apart(pk: int, using: str) -> int:
     try:
         return insist(partial(_feed, pk, using), using=using)
     except Exception:
-        logger.exception("Redelivery %s could not be fed; it is tried again later", pk)
+        said = "Redelivery %s could not be fed; it is tried again later"
+        logger.exception(said, pk, extra={"redelivery": pk})
         later = Now() + timedelta(seconds=AGAIN_SECONDS)
         RedeliveryBatch.objects.using(using).filter(pk=pk).update(due_at=later)
         return 0
@@ -192,5 +193,9 @@ def _stop(batch: RedeliveryBatch, said: Next) -> int:
     why = _("%(failed)s of the last %(of)s failed.") % {"failed": said.failed, "of": said.of}
     batch.state, batch.state_reason = State.GUARDED, why
     batch.save(update_fields=["state", "state_reason"])
-    logger.warning("Redelivery %s paused itself: %s of %s failed", batch.pk, said.failed, said.of)
+    logger.warning(
+        "Redelivery %s paused itself: %s of %s failed",
+        *(batch.pk, said.failed, said.of),
+        extra={"redelivery": batch.pk},
+    )
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -11,9 +10,10 @@ from django.db import DatabaseError, InterfaceError
 from webhook_delivery import endpoints, lifecycle
 from webhook_delivery.claims import Claim, Finding, Settled
 from webhook_delivery.locking import insist
+from webhook_delivery.logs import log_of
 from webhook_delivery.outcomes import Fault
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 GONE, DISABLE = "410 Gone", "webhook-delivery: disable"
 REFUSALS = (GONE, DISABLE)
@@ -40,7 +40,8 @@ def hold_what_is_owed(settled: Sequence[Settled], *, using: str) -> None:
         for endpoint in gone:
             endpoints.hold_owed(endpoint, using=using, most=HELD_AT_ONCE)
     except (DatabaseError, InterfaceError):
-        logger.exception("What is owed to %s is not held yet; the next sweep does it", gone)
+        said = "What is owed to %s is not held yet; the next sweep does it"
+        logger.exception(said, gone, extra={"endpoint": next(iter(gone), None)})
 
 
 def complain(settled: Iterable[Settled], *, known: set[int]) -> None:
@@ -55,6 +56,7 @@ def complain(settled: Iterable[Settled], *, known: set[int]) -> None:
             "The secrets of endpoint %s cannot be opened: what it is owed is deferred. See whether "
             "SECRET_KEYS or SECRET_KEY has changed; `webhooks health` says what to do",
             endpoint,
+            extra={"endpoint": endpoint, "outcome": str(Fault.SECRET)},
         )
     known |= unsigned
 

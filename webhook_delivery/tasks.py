@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -22,10 +21,11 @@ from webhook_delivery import (
     scheduling,
 )
 from webhook_delivery.drain import drain as send_due
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery
 from webhook_delivery.scheduling import schedules
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 
 def never_raises(task: Callable[[], None]) -> Callable[[], None]:

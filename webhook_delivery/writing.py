@@ -13,7 +13,7 @@ from typing import Any
 from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 
-from webhook_delivery import doorbell, lifecycle, targeting
+from webhook_delivery import doorbell, lifecycle, observing, targeting
 from webhook_delivery.composing import InvalidEvent
 from webhook_delivery.conditions import matches, told_in
 from webhook_delivery.conf import settings
@@ -46,11 +46,13 @@ def write(
     Raises InvalidEvent for a target that cannot be one, before anything is written.
     """
     named = targeting.named(events, using=using) if named is None else named
-    written = _insert(events, using)
-    _make_findable(written, using)
-    owed = _owed(written, using, first, named) if written else ()
-    if lifecycle.owe(owed, using=using):
-        doorbell.ring_on_commit(using=using)
+    with observing.publishing(events):
+        written = _insert(events, using)
+        _make_findable(written, using)
+        owed = _owed(written, using, first, named) if written else ()
+        if lifecycle.owe(owed, using=using):
+            doorbell.ring_on_commit(using=using)
+    observing.published(len(written), using=using)
     return written
 
 

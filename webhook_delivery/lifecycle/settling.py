@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -10,15 +9,16 @@ from typing import Any
 from django.db import DataError, IntegrityError
 from django.db.models import Case, F, Value, When
 
-from webhook_delivery import notifying
+from webhook_delivery import notifying, observing
 from webhook_delivery.claims import Claim, Settled, lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.lifecycle import lanes, sequences
 from webhook_delivery.locking import insist
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet, Endpoint
 from webhook_delivery.outcomes import Verdict
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 
 def settle_apart(found: list[Settled], *, using: str) -> list[Settled]:
@@ -28,7 +28,9 @@ def settle_apart(found: list[Settled], *, using: str) -> list[Settled]:
     except (IntegrityError, DataError):
         if len(found) > 1:
             return [kept for each in found for kept in settle_apart([each], using=using)]
-        logger.exception("Delivery %s cannot be settled; verify it", found[0].delivery_id)
+        about = found[0].finding.claim.about()
+        said = "Delivery %s cannot be settled; verify it"
+        logger.exception(said, found[0].delivery_id, extra=about)
         _put_off(found[0].finding.claim, using)
         return []
 
@@ -60,7 +62,8 @@ def _record(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, us
 
 
 def _tell(settled: list[Settled], using: str) -> None:
-    """Whoever listens, of what has ended."""
+    """Whoever watches, of every attempt; whoever listens, of what has ended."""
+    observing.settled(settled, using=using)
     delivered = [each for each in settled if each.decision.verdict is Verdict.DELIVERED]
     dead = [each for each in settled if each.decision.verdict is Verdict.DEAD]
     notifying.of_delivered({each.delivery_id: {} for each in delivered}, using=using)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,9 @@ from dataclasses import dataclass, field
 from django.core.cache import InvalidCacheBackendError, caches
 from django.db import connections, transaction
 
-logger = logging.getLogger(__name__)
+from webhook_delivery.logs import log_of
+
+logger = log_of(__name__)
 
 DONE = "done"
 

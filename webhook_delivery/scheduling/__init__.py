@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import multiprocessing
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,8 +18,9 @@ from django_q.tasks import async_task
 
 from webhook_delivery.claims import lease_seconds
 from webhook_delivery.conf import settings
+from webhook_delivery.logs import log_of
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 DRAIN = "webhook_delivery.tasks.drain"
 
