@@ -1,6 +1,9 @@
 """A configuration that cannot deliver is refused at start-up, with what to change."""
 
+import re
+import sys
 from importlib.metadata import requires
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from django.db import connection, connections
 from django_q.conf import Conf
 from packaging.requirements import Requirement
 
+from example_project.settings import BASE_DIR
 from tests.conftest import make_endpoint
 from webhook_delivery.models import Secret
 
@@ -20,8 +24,10 @@ def good(settings):
     settings.WEBHOOK_DELIVERY = {"SECRET_KEYS": [Fernet.generate_key().decode()]}
 
 
-def found() -> dict[str, str]:
-    return {m.id: f"{m.msg} {m.hint}" for m in run_checks(tags=["webhook_delivery"])}
+def found(*, deploying: bool = False) -> dict[str, str]:
+    """What `check`, or `check --deploy`, says of this app; not what registered models send."""
+    said = run_checks(tags=["webhook_delivery"], include_deployment_checks=deploying)
+    return {m.id: f"{m.msg} {m.hint}" for m in said if m.id != "webhook_delivery.I002"}
 
 
 def test_a_good_configuration_passes():
@@ -90,13 +96,102 @@ def test_times_without_a_zone_are_refused(settings):
     assert "USE_TZ = True" in found()["webhook_delivery.E007"]
 
 
-def test_a_key_derived_from_secret_key_is_warned_about_in_production(settings):
-    settings.WEBHOOK_DELIVERY = {}
-    settings.DEBUG = False
-    assert "webhook_delivery.W001" in found()
+# ── before deployment
 
-    settings.DEBUG = True
+TOKEN = "a-token-of-32-visible-characters"
+GOOD = {"METRICS_TOKEN": TOKEN}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        ({"SECRET_KEYS": []}, "W001", "derived from SECRET_KEY"),
+        ({"ALLOW_HTTP": True}, "W030", "in the clear"),
+        ({"ALLOWED_PORTS": []}, "W031", "any port"),
+        ({"ALLOWED_NETWORKS": ["10.0.0.0/8"]}, "W032", "10.0.0.0/8"),
+        ({"ALLOWED_NETWORKS": ["10.1.7.0/24", "0.0.0.0/0"]}, "W032", "opens 0.0.0.0/0:"),
+        ({"ALLOWED_NETWORKS": ["127.0.0.1/32"]}, "W032", "the host itself"),
+        ({"ALLOWED_NETWORKS": ["::1/128"]}, "W032", "::1/128"),
+        ({"ALLOWED_NETWORKS": ["fc00::/7"]}, "W032", "all of a network"),
+        ({"METRICS_TOKEN": None}, "W034", "Prometheus is refused"),
+    ],
+)
+def test_what_should_not_go_live_is_said_before_deployment_only(settings, change, code, said):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **GOOD, **change}
+
     assert found() == {}
+    [(found_code, text)] = found(deploying=True).items()
+    assert found_code == f"webhook_delivery.{code}"
+    assert said in text
+    assert found_code in {
+        m.id for m in run_checks(tags=["security"], include_deployment_checks=True)
+    }
+
+
+def test_what_is_fine_goes_live_without_a_word(settings):
+    narrow = {"ALLOWED_NETWORKS": ["10.1.7.0/24", "fd00:1234:5678::/48"], "ALLOWED_PORTS": [8443]}
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **GOOD, **narrow}
+
+    assert found(deploying=True) == {}
+
+
+def test_a_proxy_is_asked_to_refuse_ports(settings):
+    proxied = {"ALLOWED_PORTS": [], "EGRESS_PROXY": "http://proxy.internal:4750"}
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **GOOD, **proxied}
+
+    assert found(deploying=True) == {}
+
+
+def test_without_the_page_of_metrics_there_is_no_token_to_set(settings):
+    for urls in ("webhook_delivery.metrics.urls", "example_project.urls"):
+        settings.ROOT_URLCONF = urls
+        assert list(found(deploying=True)) == ["webhook_delivery.W034"]
+
+    settings.ROOT_URLCONF = "example_project.shop.nothing"
+    sys.modules["example_project.shop.nothing"] = empty = ModuleType("nothing")
+    empty.urlpatterns = []
+    assert found(deploying=True) == {}
+    del sys.modules["example_project.shop.nothing"]
+
+    del settings.ROOT_URLCONF
+    assert found(deploying=True) == {}
+
+
+@pytest.mark.parametrize("several", [{"ALT_CLUSTERS": {"webhooks": {}}}, {}])
+def test_several_clusters_on_sqlite_are_warned_about(settings, monkeypatch, several):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **GOOD}
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, **several}
+    monkeypatch.setattr(Conf, "ORM", "default" if several else None)
+    monkeypatch.setattr(connections["default"], "vendor", "sqlite")
+
+    assert list(found(deploying=True)) == ["webhook_delivery.W033"]
+
+    monkeypatch.setattr(connections["default"], "vendor", "postgresql")
+    assert found(deploying=True) == {}
+
+
+def test_wrong_settings_are_said_first(settings):
+    settings.WEBHOOK_DELIVERY = {"ALLOWED_NETWORKS": ["nonsense"], "ALLOW_HTTP": True}
+
+    assert list(found(deploying=True)) == ["webhook_delivery.E004"]
+
+
+def test_a_token_is_never_printed_and_cannot_be_short(settings):
+    for wrong in ("short", "with blanks in its midst", "ünsichtbar-lang-genug", 5):
+        settings.WEBHOOK_DELIVERY = {"METRICS_TOKEN": wrong}
+
+        [text] = found().values()
+        assert "METRICS_TOKEN" in text
+        assert str(wrong) not in text.replace("E00", "")
+
+
+@pytest.mark.everywhere_once
+def test_the_page_on_deployment_names_what_is_said_before_it():
+    page = (BASE_DIR / "docs" / "deployment.md").read_text()
+    source = (BASE_DIR / "webhook_delivery" / "checks" / "deploying.py").read_text()
+
+    named = re.findall(r"^\| `(W\d+)` \|", page, re.MULTILINE)
+    assert named == re.findall(r'"webhook_delivery\.(W\d+)"', source)
 
 
 DATABASES: dict[str, tuple[dict[str, Any], str]] = {
@@ -189,9 +284,8 @@ def test_secret_keys_are_never_printed(settings):
 
 def test_who_sets_keys_for_the_first_time_is_told_to_rotate(settings):
     settings.WEBHOOK_DELIVERY = {}
-    settings.DEBUG = False
 
-    assert "rotate-keys" in found()["webhook_delivery.W001"]
+    assert "rotate-keys" in found(deploying=True)["webhook_delivery.W001"]
 
 
 def of_database() -> list[str]:

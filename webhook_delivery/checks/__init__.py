@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Tags, register
 
+from webhook_delivery.checks.deploying import of_deployment
 from webhook_delivery.checks.described import of_catalogue, of_validation
 from webhook_delivery.checks.engine import of_databases, of_engine
 from webhook_delivery.checks.registered import of_payloads, of_registered
@@ -50,6 +51,12 @@ def check_catalogue(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 def check_payloads(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """What each registered model sends."""
     return list(of_payloads())
+
+
+@register("webhook_delivery", Tags.security, deploy=True)
+def check_deployment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What works, is convenient, and should not go live so."""
+    return list(of_deployment()) if usable() and not list(of_settings()) else []
 
 
 @register("webhook_delivery")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cryptography.fernet import Fernet
-from django.conf import settings as django_settings
-from django.core import checks
 from django.core.checks import CheckMessage, Error
 from django.db import connections, router
 
@@ -21,13 +19,6 @@ def of_keys() -> Iterator[CheckMessage]:
             "One of SECRET_KEYS is not a Fernet key.",
             hint="Make one with cryptography.fernet.Fernet.generate_key().",
             id="webhook_delivery.E005",
-        )
-    if not settings.SECRET_KEYS and not django_settings.DEBUG:
-        yield checks.Warning(
-            "Signing secrets are sealed with a key derived from SECRET_KEY.",
-            hint="Set SECRET_KEYS and run `manage.py webhooks rotate-keys`, so that a new "
-            "SECRET_KEY does not make them unreadable.",
-            id="webhook_delivery.W001",
         )
 
 

@@ -42,6 +42,12 @@ def knows_cluster(name: str | None) -> bool:
     return name in (None, Conf.PREFIX, Conf.CLUSTER_NAME) or name in clusters
 
 
+def several_clusters() -> bool:
+    """Whether more than one cluster is meant to run, by what django-q2 is told."""
+    clusters = getattr(django_settings, "Q_CLUSTER", {}).get("ALT_CLUSTERS", {})
+    return bool(clusters) or settings.CLUSTER is not None or uses_redis()
+
+
 def queue_alias() -> str | None:
     """The database that django-q2's clusters poll, if it is configured and theirs is a database."""
     alias = orm_alias()
