@@ -314,6 +314,18 @@ def test_each_header_that_was_sent_is_shown(root, receiver, letter):
     assert {name.rpartition(">")[2] for name in shown} == got - framing
 
 
+def test_the_trace_that_a_receiver_was_told_is_shown(root, letter, settings):
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    Event.objects.update(traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+    assert trace not in page_of(root, letter)
+
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "PROPAGATE_TRACE": True}
+    assert f"traceparent: 00-{trace}-••••••••-01" in page_of(root, letter)
+
+    Event.objects.update(traceparent="")
+    assert "traceparent" not in page_of(root, letter)
+
+
 def test_secrets_that_cannot_be_opened_hide_no_page(root, letter, settings):
     letter.endpoint.set_headers({"X-Shop": "7"})
     settings.WEBHOOK_DELIVERY = {

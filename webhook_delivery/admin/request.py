@@ -32,17 +32,21 @@ class Request:
     said_by_format: Mapping[str, str] = field(default_factory=dict)
     own: Mapping[str, str] = field(default_factory=dict)
     """What the endpoint asks for now, masked."""
+    trace: str = ""
+    """What the receiver is told of the trace now; of each attempt it names another span."""
 
     @classmethod
     def of(cls, delivery: Delivery, first_at: datetime) -> Request:
         written = write(_happened(delivery), delivery.format)
         payload = Payload(delivery.event.webhook_id, written["content_type"], written["body"])
-        own = _names_of(delivery.endpoint)
-        return cls(payload, first_at, written.get("headers", {}), own)
+        own, told = _names_of(delivery.endpoint), settings.PROPAGATE_TRACE
+        trace = _spanless(delivery.event.traceparent) if told else ""
+        return cls(payload, first_at, written.get("headers", {}), own, trace)
 
     def headers(self, number: int, at: datetime) -> dict[str, str]:
         """All that the attempt of that number sent, in the order in which `dispatch` does."""
-        return {**self._unsigned(number), **self._signature(at)}
+        traced = {"traceparent": self.trace} if self.trace else {}
+        return {**self._unsigned(number), **traced, **self._signature(at)}
 
     def as_curl(self, number: int, *, url: str | None) -> str:
         """The same for a shell; without the URL, if it is not to be shown."""
@@ -87,6 +91,12 @@ def _happened(delivery: Delivery) -> Happened:
         source=settings.CLOUDEVENTS_SOURCE,
         subject=event.source,
     )
+
+
+def _spanless(traceparent: str) -> str:
+    """The same trace, without the span that published: each attempt's own was sent instead."""
+    parts = traceparent.split("-")
+    return "-".join([*parts[:2], MASK, *parts[3:]]) if len(parts) > 3 else ""
 
 
 @sensitive_variables()
