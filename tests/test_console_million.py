@@ -1,4 +1,4 @@
-"""Every screen of the console above a million deliveries, on PostgreSQL: quick, and by index."""
+"""Every screen, and the metrics, above a million deliveries on PostgreSQL: quick, by index."""
 
 from __future__ import annotations
 
@@ -113,6 +113,7 @@ def screens() -> Iterator[tuple[str, str]]:
     yield "to redeliver a group", f"{confirm}?endpoint={busy.pk}&reason=timeout"
     yield "to redeliver a type", f"{confirm}?event_type=order.paid"
     yield "console actions", of("consoleaction")
+    yield "what Prometheus scrapes", reverse("webhook_delivery_metrics")
 
 
 def look(client: Client, screen: str, url: str) -> Look:

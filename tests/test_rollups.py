@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.conftest import make_endpoint
 from tests.owing import owe, statements
-from webhook_delivery import rollups, tasks
+from webhook_delivery import loop, rollups, tasks
+from webhook_delivery.clock import Now
 from webhook_delivery.models import Attempt, Delivery, Endpoint, EndpointStat, RollUp
 from webhook_delivery.outcomes import Verdict
 
@@ -56,6 +57,10 @@ def add_up(**options) -> int:
 @pytest.fixture
 def delivery(db) -> Delivery:
     return owe(1, make_endpoint())[0]
+
+
+def let_a_minute_pass() -> None:
+    RollUp.objects.update(seen_at=Now() - timedelta(minutes=1))
 
 
 def the_hour() -> EndpointStat:
@@ -260,6 +265,7 @@ def test_the_sweep_adds_up(delivery):
     attempted(delivery, ENDINGS[0])
 
     tasks.sweep()
+    let_a_minute_pass()
     tasks.sweep()
 
     assert EndpointStat.objects.filter(hour=NOON).get().delivered == 1
@@ -374,3 +380,34 @@ def test_totals_of_much_that_nobody_added_up_end_somewhere(delivery, monkeypatch
 
     add_up()
     assert sum(so_far()[0].values()) == len(ENDINGS)
+
+
+# ── who adds up, and how often
+
+
+def test_whoever_comes_too_soon_adds_nothing(delivery):
+    attempted(delivery, *ENDINGS)
+    soon = {"using": "default", "after": rollups.COMMITTED_SECONDS}
+    assert [rollups.add_up(**soon) for _ in range(3)] == [0, 0, 0]
+
+    RollUp.objects.update(seen_at=Now() - timedelta(seconds=rollups.COMMITTED_SECONDS))
+    assert [rollups.add_up(**soon) for _ in range(2)] == [len(ENDINGS), 0]
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_from_adding(delivery):
+    attempted(delivery, *ENDINGS)
+    rollups.add_up(using="default")
+    RollUp.objects.update(seen_at=Now() + timedelta(days=1))
+
+    assert rollups.add_up(using="default", after=rollups.COMMITTED_SECONDS) == len(ENDINGS)
+
+
+def test_who_drains_without_django_q_adds_up_too(delivery):
+    attempted(delivery, *ENDINGS)
+    Delivery.objects.update(state="dead", due_at=None)
+
+    loop.once(using="default", seconds=1)
+    let_a_minute_pass()
+    loop.once(using="default", seconds=1)
+
+    assert the_hour().delivered == 2

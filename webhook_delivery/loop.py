@@ -9,7 +9,7 @@ from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from webhook_delivery import doorbell, endpoints, lifecycle, pump
+from webhook_delivery import doorbell, endpoints, lifecycle, pump, rollups
 from webhook_delivery.drain import drain
 from webhook_delivery.listening import Listener
 from webhook_delivery.logs import log_of
@@ -79,6 +79,7 @@ def _begin(using: str) -> None:
         partial(lifecycle.rescue, using=using),
         partial(endpoints.settle_strays, using=using),
         partial(lifecycle.move_up, using=using),
+        partial(rollups.add_up, using=using, after=rollups.COMMITTED_SECONDS),
         schedules.ensure,
     ):
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import takewhile
 from time import monotonic
@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.models import Case, Count, F, IntegerField, Max, QuerySet, Sum, Value, When
 from django.db.models.functions import TruncHour
 
+from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Attempt, Delivery, EndpointStat, RollUp
 from webhook_delivery.outcomes import Verdict, fault_of
@@ -45,6 +46,8 @@ AT_ONCE, STEPS, SECONDS = 50_000, 20, 5
 begins after so many seconds: who sweeps has other work."""
 WRITTEN = 500
 """How many hours of endpoints one statement writes."""
+COMMITTED_SECONDS = 30
+"""Whatever had its number so long ago has been committed, or never will be."""
 AHEAD = 100_000
 """Of attempts that nobody has added up yet, no more are counted by who asks for totals."""
 ALIKE = ("fault", "verdict", "bucket")
@@ -73,20 +76,23 @@ class Found(NamedTuple):
         return Alike(ending, self.bucket, self.number, self.milliseconds or 0)
 
 
-def add_up(*, using: str, most: int = AT_ONCE) -> int:
+def add_up(*, using: str, most: int = AT_ONCE, after: float = 0) -> int:
     """
     Add the attempts that were there the time before; returns how many.
 
     most: of these in one transaction; there are a few, and the next run goes on where they ended.
+    after: as many seconds as that time must be ago: whoever runs more often adds nothing then.
     Tests are left out: they say nothing of how events fare.
     """
     # Numbers are given before transactions commit: an attempt with a lower one may appear later.
-    # So what is first seen now is added by the next run, a minute from now: by then it is there.
+    # So what is first seen now is added by a later run: by then it is there.
     added, ends = 0, monotonic() + SECONDS
     for _step in takewhile(lambda _: monotonic() < ends, range(STEPS)):
         reached, _new_row = RollUp.objects.using(using).get_or_create(pk=1)
         if reached.counted >= reached.seen:
             _look_ahead(reached, using)
+            break
+        if after and _within(after, reached, using):
             break
         added += _step_from(reached, most, using)
     return added
@@ -123,7 +129,13 @@ def answer_of(status: int | None, fault: str) -> str:
 def _look_ahead(reached: RollUp, using: str) -> None:
     latest = Attempt.objects.using(using).aggregate(latest=Max("pk"))["latest"] or 0
     if latest > reached.seen:
-        _at(reached, using).update(seen=latest)
+        _at(reached, using).update(seen=latest, seen_at=Now())
+
+
+def _within(seconds: float, reached: RollUp, using: str) -> bool:
+    """Whether it was looked ahead so short a time ago; a clock that was set back is none."""
+    begins = Now() - timedelta(seconds=seconds)
+    return _at(reached, using).filter(seen_at__gt=begins, seen_at__lte=Now()).exists()
 
 
 def _step_from(reached: RollUp, most: int, using: str) -> int:

@@ -129,7 +129,8 @@ def _move_up() -> None:
 
 @never_raises
 def _add_up() -> None:
-    rollups.add_up(using=router.db_for_write(Delivery))
+    using = router.db_for_write(Delivery)
+    rollups.add_up(using=using, after=rollups.COMMITTED_SECONDS)
 
 
 @never_raises

@@ -18,6 +18,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="rollup",
+            name="seen_at",
+            field=models.DateTimeField(null=True),
+        ),
+        migrations.AddField(
+            model_name="rollup",
             name="totals",
             field=models.JSONField(db_default={}, default=dict),
         ),

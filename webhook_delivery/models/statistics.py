@@ -58,6 +58,8 @@ class RollUp(models.Model):
     """All attempts up to this number have been added."""
     seen = models.BigIntegerField(default=0)
     """The last that was there the time before: those up to it have been committed since."""
+    seen_at = models.DateTimeField(null=True)
+    """When that was."""
     totals = models.JSONField(default=dict, db_default={})
     """What these came to, as `totals` writes it: unlike the hours, it outlives endpoints."""
 
