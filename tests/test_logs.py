@@ -89,6 +89,9 @@ def test_no_record_has_what_only_the_receiver_may_know(
         publish("order.paid", {"card": CANARY})
         send_due()
         make_due()
+    monkeypatch.setattr("webhook_delivery.dispatch.sendable", _says_all)
+    publish("order.paid", {"card": CANARY})
+    send_due()
     monkeypatch.setattr(recording, "record", _away)
     monkeypatch.setattr(draining, "AWAY_SECONDS", 0)
     publish("order.paid", {"card": CANARY})
@@ -96,10 +99,15 @@ def test_no_record_has_what_only_the_receiver_may_know(
         send_due()
 
     said = stream.getvalue()
+    assert "cannot be prepared: ValueError in _says_all" in said
     assert len(said.splitlines()) > 10
     assert '"exception"' in said
     assert CANARY not in said
     assert "whsec_" not in said
+
+
+def _says_all(headers: dict[str, str], **kwargs: object) -> None:
+    raise ValueError(f"cannot send {headers} and {CANARY}")
 
 
 def _away(*args: object, **kwargs: object) -> None:
