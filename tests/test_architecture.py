@@ -163,6 +163,11 @@ def test_only_transport_opens_connections():
     assert users_of("socket", "ssl") == {"transport"}
 
 
+def test_only_what_watches_knows_who_is_told():
+    assert users_of("opentelemetry") == {"telemetry", "metrics"}
+    assert users_of("prometheus_client") == {"metrics"}
+
+
 def test_what_decides_is_pure():
     impure = [unit_of(p) for p in FILES if unit_of(p) in PURE and users_django(p)]
 

@@ -46,7 +46,7 @@ def test_their_values_are_sealed_at_rest(endpoint):
 
 
 def test_headers_that_are_ours_are_refused_with_their_name(endpoint):
-    for name in ("webhook-signature", "Host", "Content-Length"):
+    for name in ("webhook-signature", "Host", "Content-Length", "Traceparent"):
         with pytest.raises(ValidationError, match=name):
             endpoint.set_headers({name: "x"})
     assert bytes(Endpoint.objects.get().sealed_headers) == b""

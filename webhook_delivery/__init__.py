@@ -13,12 +13,13 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
                         what people are told: correspondence, informing → operational
 5. the proof:           history → logbook → judging → verification; archive → restoring
 6. many at once:        gradual → batches → selecting, guarding, missing → pump;
-                        acknowledging → grouping; charts → figures → rollups;
+                        acknowledging → grouping; charts → figures → rollups → totals;
                         standing → figures; backlog
 7. around it:           conf, configuration, checks, validation, clock, relating → references, keys,
                         endpoints, subscribing, redelivery, forwarding, probing, health → pulse,
                         roles, admin; rotation, of one secret, and resealing, of all
-8. the other side:      verifying → receiving; testing, for those who use the app
+8. watching it:         observing → telemetry, logs; metrics → totals; patience
+9. the other side:      verifying → receiving; testing, for those who use the app
 """
 
 from __future__ import annotations
