@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -16,11 +15,12 @@ from django.utils.dateparse import parse_datetime
 
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Endpoint, Notice
 from webhook_delivery.notifying import Told, along
 from webhook_delivery.signals import endpoint_disabled, endpoint_recovered, endpoint_warned
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 Kind = Notice.Kind
 
@@ -88,7 +88,8 @@ def _post(notice: Notice, using: str) -> bool:
     try:
         _send(notice)
     except Exception:  # whatever a mail server says, a sweep has more to do
-        logger.exception("Notice %s could not be sent", notice.pk)
+        about = {"endpoint": notice.endpoint_id}
+        logger.exception("Notice %s could not be sent", notice.pk, extra=about)
         return False
     Notice.objects.using(using).filter(pk=notice.pk).update(sent_at=Now(), due_at=None)
     return True

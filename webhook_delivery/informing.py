@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
@@ -15,6 +14,7 @@ from webhook_delivery import operational
 from webhook_delivery.composing import NewEvent
 from webhook_delivery.conf import settings
 from webhook_delivery.locking import once
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.models.event import webhook_id
 from webhook_delivery.notifying import Told, along
@@ -27,7 +27,7 @@ from webhook_delivery.signals import (
     endpoint_warned,
 )
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 Said = Iterator[tuple[str, Any]]
 """Types of events, and their data."""
