@@ -18,6 +18,7 @@ from tests.conftest import make_due, make_endpoint
 from tests.owing import block, blocked_for, owe
 from tests.planting import write
 from tests.processes import environment, wait_until
+from tests.shell import Terminal
 from webhook_delivery import doorbell, drain, probing, publish, verification
 from webhook_delivery.management import progress
 from webhook_delivery.models import Attempt, ConsoleAction, Delivery, Doorbell, Event
@@ -286,13 +287,6 @@ def test_a_copy_that_cannot_be_read_or_written_is_explained(tmp_path, impatient)
         "line 1: found the line has no version, expected a delivery with its log\n"
         "Lines read: 1 (no deliveries). Faults found: 1, mended: 0.\n"
     )
-
-
-class Terminal(io.StringIO):
-    """Somebody watches."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 def test_progress_is_shown_on_a_terminal_only_and_never_among_the_output(monkeypatch, impatient):

@@ -155,6 +155,17 @@ def test_many_are_changed_part_by_part_while_a_bar_shows_it(acme, monkeypatch):
     assert "5/5" in terminal.getvalue()
 
 
+def test_what_dies_while_many_are_changed_is_not_meant(acme, monkeypatch):
+    monkeypatch.setattr(acting, "AT_ONCE", 1)
+    ids = dead(acme, 2)
+    parts = acting._parts(Delivery.objects.dead())
+
+    first = next(parts)
+    dead(acme)
+
+    assert [each.pk for part in [first, *parts] for each in part] == ids
+
+
 def test_a_dry_run_names_those_that_would_be_changed(acme):
     first, second = dead(acme, 2)
     gone = make_endpoint(name="gone", state="off")

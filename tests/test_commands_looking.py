@@ -178,7 +178,9 @@ def test_tail_shows_what_was_attempted_since_and_what_comes(acme, monkeypatch):
     attempted(other, verdict="delivered", status=200)
     attempted(mine, fault="timeout", detail="no answer\x1b", duration_ms=9)
 
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     both = run("tail", "--since", "1h", "--limit", 2)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
     [line] = run("tail", "--since", "1h", "--endpoint", "acme", "--limit", 1).out.splitlines()
     [told] = run("tail", "--since", "3d", "--limit", 1, "--json").out.splitlines()
 

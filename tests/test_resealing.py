@@ -11,7 +11,7 @@ from django.core.management import call_command
 
 from tests.conftest import SECRET, make_due, make_endpoint
 from tests.owing import end_pauses
-from tests.test_commands import Terminal
+from tests.shell import Terminal
 from webhook_delivery import keys, publish, resealing
 from webhook_delivery.management import progress
 from webhook_delivery.models import Endpoint, Secret
