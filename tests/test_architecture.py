@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "webhook_delivery"
 
 LAYERS = [
     {"testing"},
-    {"management", "apps", "admin", "metrics", "templatetags"},
+    {"management", "apps", "admin", "api", "metrics", "templatetags"},
     {"presenting"},
     {"probing"},
     {"charts", "checks", "configuration", "health", "provisioning", "receiving", "roles"},
@@ -30,7 +30,7 @@ LAYERS = [
     {"backlog", "lifecycle", "standing"},
     {"loading", "judging", "archive", "acknowledging", "figures", "pulse"},
     {"claims", "lapsing", "logbook", "composing", "grouping", "hearing"},
-    {"notifying", "relating", "rollups", "selecting"},
+    {"notifying", "relating", "rollups", "selecting", "tenancy"},
     {"fitting", "policies"},
     {"catalogue"},
     {"ailing", "models", "tellers", "transport", "payloads"},
@@ -46,7 +46,7 @@ LAYERS = [
         "transitions",
         "observing",
     },
-    {"validation", "keys", "history", "telemetry", "verifying"},
+    {"explaining", "validation", "keys", "history", "telemetry", "verifying"},
     {
         "addresses",
         "asyncapi",

@@ -19,7 +19,6 @@ from tests.test_batches import dead_letters, due_again, feed, run
 from webhook_delivery import batches, endpoints, lifecycle, pump
 from webhook_delivery.admin import words
 from webhook_delivery.admin.asking import Token
-from webhook_delivery.admin.patience import TooSlow
 from webhook_delivery.models import (
     ConsoleAction,
     Delivery,
@@ -28,6 +27,7 @@ from webhook_delivery.models import (
     RedeliveryBatch,
     Transition,
 )
+from webhook_delivery.patience import TooSlow
 from webhook_delivery.selecting import selection_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.nightly_on_servers]

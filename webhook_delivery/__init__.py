@@ -17,8 +17,10 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
                         standing → figures; backlog
 7. around it:           conf, configuration, checks, validation, clock, relating → references, keys,
                         endpoints, subscribing, redelivery, forwarding, probing, health → pulse,
-                        roles, admin; rotation, of one secret, and resealing, of all
-8. watching it:         observing → telemetry, logs; metrics → totals; patience
+                        roles; rotation, of one secret, and resealing, of all;
+                        admin, for people, and api, for their tools → tenancy, explaining,
+                        patience
+8. watching it:         observing → telemetry, logs; metrics → totals
 9. the other side:      verifying → receiving; testing, for those who use the app
 """
 

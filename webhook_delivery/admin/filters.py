@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.admin.hints import LABELS
+from webhook_delivery.explaining import LABELS
 from webhook_delivery.models import Delivery
 
 Choices = list[tuple[str, Any]]

@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from webhook_delivery import acknowledging, grouping
+from webhook_delivery import acknowledging, explaining, grouping
 from webhook_delivery.admin import acts, failures, hints
 from webhook_delivery.admin.base import ReadOnlyAdmin
 from webhook_delivery.admin.noting import FailureForm, NoteForm, SnoozeForm
@@ -196,7 +196,7 @@ class FailureGroupAdmin(ReadOnlyAdmin):
             "groups/group.html",
             title=lines[0].name if lines else gettext("Nothing has failed so"),
             lines=lines,
-            hint=hints.hint_of(failure.reason, failure.status or None),
+            hint=explaining.hint_of(failure.reason, failure.status or None),
             may_see_to=may(request, "redeliver_delivery"),
             snooze_form=snooze,
             note_form=other,

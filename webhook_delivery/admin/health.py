@@ -14,8 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery import figures
-from webhook_delivery.admin import hints, outlook, words
+from webhook_delivery import explaining, figures
+from webhook_delivery.admin import outlook, words
 from webhook_delivery.admin.filters import SPANS
 from webhook_delivery.admin.paging import CAP
 from webhook_delivery.admin.patience import TooSlow, patience
@@ -148,9 +148,9 @@ def _answers(answers: Mapping[str, int]) -> list[Answers]:
 
 
 def _answer(name: str) -> str | Promise:
-    return (
-        f"HTTP {name}" if name.isdecimal() else hints.LABELS.get(name, visible(name) or _("none"))
-    )
+    if name.isdecimal():
+        return f"HTTP {name}"
+    return explaining.LABELS.get(name, visible(name) or _("none"))
 
 
 def _types(endpoint: Endpoint) -> list[OfType] | None:

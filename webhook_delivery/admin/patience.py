@@ -1,4 +1,4 @@
-"""How long the console waits for a query of a list, before it says so instead of failing."""
+"""How long the console waits for a query: as long as the API does."""
 
 from webhook_delivery.patience import TooSlow, patience
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db import DEFAULT_DB_ALIAS, router, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
@@ -18,13 +18,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from webhook_delivery import batches
+from webhook_delivery import batches, tenancy
 from webhook_delivery.admin import acts, hints, progress, times, words
 from webhook_delivery.admin.asking import RateForm
 from webhook_delivery.admin.confirming import Confirming
 from webhook_delivery.admin.patience import TooSlow, patience
 from webhook_delivery.admin.scoping import may
-from webhook_delivery.models import Delivery, Endpoint, RedeliveryBatch
+from webhook_delivery.models import BatchQuerySet, Delivery, Endpoint, RedeliveryBatch
 
 State = RedeliveryBatch.State
 
@@ -71,10 +71,7 @@ class RedeliveryBatchAdmin(Confirming):
     sortable_by = ["number"]
 
     def scoped(self, rows: QuerySet, tenants: Sequence[str]) -> QuerySet:
-        """What was begun for just the same tenants, or makes what their endpoints missed."""
-        endpoints = Endpoint.objects.filter(tenant__in=tenants).values_list("pk", flat=True)
-        missed = Q(kind=RedeliveryBatch.Kind.MISSED, selection__endpoint__in=list(endpoints[:1000]))
-        return rows.filter(Q(selection__tenants=list(tenants)) | missed)
+        return tenancy.redeliveries_of(cast(BatchQuerySet, rows), tenants)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

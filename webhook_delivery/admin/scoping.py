@@ -1,25 +1,7 @@
-"""Whose rows a user sees: `CONSOLE_TENANTS`, asked in one place and kept with what is begun."""
+"""Whose rows the console shows: the API asks the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from webhook_delivery.tenancy import may, tenants_of
 
-from django.http import HttpRequest
-from django.utils.module_loading import import_string
-
-from webhook_delivery.conf import settings
-
-
-def tenants_of(request: HttpRequest) -> Sequence[str] | None:
-    """The tenants of which the user sees something; None: of all."""
-    if settings.CONSOLE_TENANTS is None:
-        return None
-    tenants: Callable[[Any], Sequence[str] | None] = import_string(settings.CONSOLE_TENANTS)
-    found = tenants(request.user)
-    return None if found is None else sorted(found)
-
-
-def may(request: HttpRequest, codename: str) -> bool:
-    """Whether the user has the right of ours that is called so."""
-    return request.user.has_perm(f"webhook_delivery.{codename}")
+__all__ = ["may", "tenants_of"]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from django.utils.functional import Promise
 
+from webhook_delivery import explaining
 from webhook_delivery.admin import hints
 from webhook_delivery.admin.request import Request
 from webhook_delivery.admin.surroundings import Link
@@ -126,7 +127,7 @@ def _try(attempt: Attempt, request: Request | None, newest: int | None) -> Try:
         attempt=attempt,
         when=element(attempt.started_at),
         fault=hints.label_of(attempt.fault),
-        hint=hints.hint_of(attempt.fault, attempt.status),
+        hint=explaining.hint_of(attempt.fault, attempt.status),
         verdict=hints.VERDICTS.get(attempt.verdict, attempt.verdict),
         took="" if attempt.duration_ms is None else hints.duration(attempt.duration_ms),
         detail=visible(attempt.detail),

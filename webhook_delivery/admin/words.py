@@ -11,9 +11,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from webhook_delivery.admin.hints import LABELS
 from webhook_delivery.admin.text import visible
 from webhook_delivery.counting import Number
+from webhook_delivery.explaining import LABELS
 from webhook_delivery.models import Delivery
 
 NAMED = 10
