@@ -1,4 +1,4 @@
-"""The shop's pages, and the admin."""
+"""The shop's pages, the admin, and the API for an operator's own tools."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -7,6 +7,7 @@ from example_project.shop import views
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("webhooks/api/", include("webhook_delivery.api.urls")),
     path("orders/<int:number>/", views.order, name="order"),
     path("orders/<int:number>/call-back/", views.call_back, name="call-back"),
     path("metrics/webhooks", include("webhook_delivery.metrics.urls")),

@@ -1,0 +1,137 @@
+"""How lists are narrowed: by the names that the console, the command and redeliveries know."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from django_filters.utils import translate_validation
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from webhook_delivery.api.fields import LARGEST
+from webhook_delivery.clock import Now
+from webhook_delivery.models import Delivery, DeliveryQuerySet
+from webhook_delivery.models.event import event_of
+from webhook_delivery.outcomes import Fault
+from webhook_delivery.selecting import found, of_batch
+
+EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""Nothing happened before or happens later; beyond, databases fail at what a time zone makes."""
+UNDELIVERED = [state for state in Delivery.State if state != Delivery.State.DELIVERED]
+"""Where failures are looked for: what was delivered is most of the table, and has no reason."""
+LARGEST_STATUS = 999
+FATES = ["delivered", "failed", "waiting", "left", "ahead"]
+OF_PAGES = {"cursor", "page_size"}
+
+
+class StrictBackend(filters.DjangoFilterBackend):
+    """Refuses filters that it does not know: a mistyped one would leave everything."""
+
+    def filter_queryset(
+        self, request: Request, queryset: QuerySet[Any], view: APIView
+    ) -> QuerySet[Any]:
+        filterset = self.get_filterset(request, queryset, view)
+        known = OF_PAGES | set(filterset.filters if filterset else ())
+        if unknown := sorted(set(request.query_params) - known):
+            said = f"No such filter; there are: {', '.join(sorted(known))}."
+            raise ValidationError({name: [said] for name in unknown})
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            raise translate_validation(filterset.errors)
+        rows: QuerySet[Any] = filterset.qs
+        return rows
+
+
+class NumberFilter(filters.NumberFilter):
+    """A whole number that a column can hold."""
+
+    def __init__(self, *args: Any, max_value: int = LARGEST, **options: Any) -> None:
+        super().__init__(
+            *args, **{"min_value": 0, "decimal_places": 0, **options}, max_value=max_value
+        )
+
+    def get_max_validator(self) -> None:
+        return None
+
+
+class MomentFilter(filters.IsoDateTimeFilter):
+    """A moment with its zone, brought into the span that databases know."""
+
+    def filter(self, qs: Any, value: datetime | None) -> Any:
+        within = value and min(max(value, EARLIEST), LATEST)
+        return super().filter(qs, within)
+
+
+class States(filters.BaseInFilter, filters.ChoiceFilter):
+    """Any of several, with commas between."""
+
+
+class DeliveryFilter(filters.FilterSet):
+    """Which deliveries."""
+
+    state = States(choices=Delivery.State.choices, label="Any of these, with commas between.")
+    endpoint = NumberFilter(label="The number of an endpoint.")
+    event_type = filters.CharFilter(method="of_type", label="Exactly, or `order.*`.")
+    event = filters.CharFilter(method="of_event", label="A `webhook-id`, or an event's id.")
+    reason = filters.ChoiceFilter(
+        choices=[(str(fault), str(fault)) for fault in Fault], method="because", label="A fault."
+    )
+    status = NumberFilter(
+        method="answered", max_value=LARGEST_STATUS, label="Of the last answer; 0: none came."
+    )
+    tenant = filters.CharFilter(field_name="event__tenant", label="Of the event.")
+    since = MomentFilter("created_at", "gte", label="Created then or later.")
+    until = MomentFilter("created_at", "lt", label="Created before then.")
+    died_since = MomentFilter("ended_at", "gte", label="Ended then or later.")
+    died_until = MomentFilter("ended_at", "lte", label="Ended then or before.")
+    q = filters.CharFilter(
+        method="named",
+        label="Exactly: a `webhook-id`, a number, an event type, `key:value`, or `shop.order:7`.",
+    )
+    source = filters.CharFilter(method="about", label="What it is about: `shop.order:7`.")
+    batch = NumberFilter(method="sent_by", label="The number of a redelivery that sent it.")
+    fate = filters.ChoiceFilter(
+        choices=[(each, each) for each in FATES],
+        method="ignored",
+        label="With `batch`: which of those.",
+    )
+    due = filters.ChoiceFilter(
+        choices=[("now", "now"), ("later", "later")], method="waiting", label="What waits."
+    )
+
+    class Meta:
+        model = Delivery
+        fields: list[str] = []
+
+    def of_type(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
+        return rows.of_type(value)
+
+    def of_event(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
+        event = event_of(value)
+        return rows.filter(event=event) if event else rows.none()
+
+    def because(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
+        return rows.because(value).filter(state__in=UNDELIVERED)
+
+    def answered(self, rows: DeliveryQuerySet, name: str, value: Any) -> DeliveryQuerySet:
+        return rows.filter(last_status=int(value) or None, state__in=UNDELIVERED)
+
+    def named(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
+        return found(rows, value)
+
+    def about(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
+        return rows.filter(event__source=value)
+
+    def sent_by(self, rows: DeliveryQuerySet, name: str, value: Any) -> DeliveryQuerySet:
+        return of_batch(rows, int(value), self.form.cleaned_data.get("fate") or "")
+
+    def ignored(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
+        return rows
+
+    def waiting(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
+        return rows.due() if value == "now" else rows.waiting().filter(due_at__gt=Now())

@@ -1,0 +1,41 @@
+"""Pages that stay where they are while rows are added: each begins behind the last one's end."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
+
+SIZE, LARGEST = 50, 200
+
+
+class Pages(CursorPagination):
+    """By number, the newest first; nothing is counted."""
+
+    ordering = "-id"
+    page_size = SIZE
+    max_page_size = LARGEST
+    page_size_query_param = "page_size"
+    invalid_cursor_message = "That is no cursor of ours: take `next` or `previous` from a page."
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        cursor = super().decode_cursor(request)
+        if cursor and cursor.position is not None and not self.is_position(str(cursor.position)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
+
+    def is_position(self, text: str) -> bool:
+        return text.isascii() and text.isdecimal() and len(text) < 19
+
+
+class EventPages(Pages):
+    """Ids of events are in the order of time."""
+
+    def is_position(self, text: str) -> bool:
+        try:
+            UUID(text)
+        except ValueError:
+            return False
+        return True
