@@ -393,3 +393,14 @@ def test_who_was_idle_is_sent_to_while_a_run_waits_for_another(receiver, setting
 
     assert [got.path for got in receiver.received] == ["/hang", "/idle"]
     assert Delivery.objects.delivered().get().event.event_type == "idle"
+
+
+def test_a_drain_makes_no_more_attempts_than_it_may(endpoint, receiver):
+    for number in range(40):
+        publish("order.paid", {"number": number})
+
+    report = drain.drain(using="default", seconds=10, most=7)
+
+    assert (report.attempts, len(receiver.requests)) == (7, 7)
+    assert report.next_due == 0
+    assert Delivery.objects.pending().count() == 33

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ def drain(
     *,
     using: str,
     seconds: float,
+    most: int = sys.maxsize,
     stay: Callable[[], float] = lambda: 0.0,
     meanwhile: Callable[[], bool] = lambda: False,
     event: Event | None = None,
@@ -58,16 +60,15 @@ def drain(
 
     seconds: after so long it ends, as soon as what is in flight has been answered; until then only
         endpoints that do not hang are sent more. When `stopped()`, nothing new is begun at all.
-    stay: for how many seconds to wait for what falls due within `doorbell.HANDOVER_SECONDS`; asked
-        once, when there is nothing else to do.
-    meanwhile: is done again and again, while requests are in flight; returns whether it did
-        anything, so that something may be due now.
+    most: so many attempts are made at most.
+    stay: how many seconds to wait for what falls due within `HANDOVER_SECONDS`; asked once, idle.
+    meanwhile: is done while requests are in flight; whether it did anything that may be due now.
     event: send only that event's deliveries; `regardless` of pauses and limits, if asked.
     heard: is told of each finding once it is recorded.
     rest: waits for so many seconds, or less if something may have become due.
     """
     look = Look(using, event, regardless)
-    run = _Run(using, look, time.monotonic() + seconds, stopped, heard, meanwhile)
+    run = _Run(using, look, time.monotonic() + seconds, stopped, heard, meanwhile, most)
     try:
         while not stopped() and (run.step() or run.await_due(stay, rest)):
             pass
@@ -85,21 +86,18 @@ class _Run:
     stopped: Callable[[], bool]
     heard: Callable[[Settled], None]
     meanwhile: Callable[[], bool]
+    most: int
     report: Report = field(default_factory=Report)
     stays: float | None = None
-    """Until when to stay."""
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
         self.held = Holdings()
         self.landings = Landings()
-        self.looked = 0.0
-        self.news = False
-        """Whether anything has been settled, or given back, since the last look."""
-        self.plenty = False
-        """Whether the last look found all that there was room for."""
-        self.fruitful = True
-        """Whether the last look found something: then there may be more."""
+        self.looked, self.news = 0.0, False
+        """When the last look was, and whether anything was settled, or given back, since."""
+        self.fruitful, self.plenty = True, False
+        """Whether the last look found something, so that there may be more; and filled the room."""
         self.away = False
         """Whether the database did not take what was found."""
         self.unsigned: set[int] = set()
@@ -116,7 +114,8 @@ class _Run:
             self._launch()
         again = not self.stopped() and self.meanwhile()
         if not self.held and not self.landings.unsettled:
-            return (again or not self.look.complete) and time.monotonic() < self.ends
+            more = (again or not self.look.complete) and self.most > 0
+            return more and time.monotonic() < self.ends
         self.flights.reinforce()
         self._gather()
         if self._must_settle():
@@ -158,7 +157,7 @@ class _Run:
 
     def _may_look(self) -> bool:
         """Soon again while there is more and the stock runs low; else now and then."""
-        if self.away or self.stopped():
+        if self.away or self.stopped() or not self.most:
             return False
         if time.monotonic() >= self.ends:
             return self._may_extend()
@@ -171,13 +170,14 @@ class _Run:
 
     def _may_extend(self) -> bool:
         """While slow receivers are waited for, the others need not wait for them."""
-        late = time.monotonic() - self.ends > settings.LEASE_MARGIN_SECONDS
-        return bool(self.held) and not late and self._ago() >= PEEK_SECONDS and self._room() > 0
+        in_time = time.monotonic() - self.ends <= settings.LEASE_MARGIN_SECONDS
+        return bool(self.held) and in_time and self._ago() >= PEEK_SECONDS and self._room() > 0
 
     def _launch(self) -> None:
-        claims = self._claim(room := max(0, self._room()))
+        claims = self._claim(room := max(0, min(self._room(), self.most)))
         self.looked, self.news = time.monotonic(), False
         self.fruitful, self.plenty = bool(claims), len(claims) == room
+        self.most -= len(claims)
         self.held.take(claims)
         self.flights.launch(claims)
 
@@ -245,5 +245,6 @@ class _Run:
 
     def _give_back(self, claims: list[Claim]) -> None:
         recording.give_back(claims, using=self.using)
+        self.most += len(claims)
         self.held.drop(claims)
         self.news |= bool(claims)

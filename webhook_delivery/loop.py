@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -24,10 +25,14 @@ RUN_SECONDS = 900
 """How long one drain goes on without a pause, before it may wait for requests that hang."""
 
 
-def once(*, using: str, seconds: float) -> Report:
-    """Take over what was lost, send what is due, and return what was done; begin nothing late."""
+def once(*, using: str, seconds: float, most: int = sys.maxsize) -> Report:
+    """
+    Take over what was lost, send what is due, and return what was done.
+
+    seconds: then nothing new is begun. most: so many attempts are made at most.
+    """
     _begin(using)
-    return drain(using=using, seconds=seconds)
+    return drain(using=using, seconds=seconds, most=most)
 
 
 def run(*, using: str, stopped: Callable[[], bool]) -> None:

@@ -92,7 +92,7 @@ class RetryView(DeliveryView):
         if tenancy.tenants_of(request) is not None:
             raise PermissionDenied("Draining sends what is due to every tenant: it is not for you.")
         given, using = self.given(DrainSerializer), router.db_for_write(Delivery)
-        report = loop.once(using=using, seconds=given["seconds"])
+        report = loop.once(using=using, **given)
         left = count(Delivery.objects.using(using).due(), cap=COUNTED)
         told = {
             "delivered": report.delivered,
