@@ -401,6 +401,6 @@ def test_a_drain_makes_no_more_attempts_than_it_may(endpoint, receiver):
 
     report = drain.drain(using="default", seconds=10, most=7)
 
-    assert (report.attempts, len(receiver.requests)) == (7, 7)
+    assert (report.attempts, len(receiver.received)) == (7, 7)
     assert report.next_due == 0
     assert Delivery.objects.pending().count() == 33

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
@@ -147,14 +146,7 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
 
     @admin.display(description=_("address"))
     def address(self, endpoint: Endpoint) -> str:
-        """Without path, query and user names, which may hold tokens."""
-        try:
-            parts = urlsplit(endpoint.url)
-            port = "" if parts.port is None else f":{parts.port}"
-        except ValueError:
-            return gettext("not a URL")
-        more = "…" if parts.path.strip("/") or parts.query else ""
-        return f"{parts.scheme}://{parts.hostname or ''}{port}/{more}"
+        return endpoint.address or gettext("not a URL")
 
     @admin.display(description=_("state"))
     def state_badge(self, endpoint: Endpoint) -> str:

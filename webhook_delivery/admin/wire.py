@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,13 +144,11 @@ class EndpointForm(forms.ModelForm):
     @sensitive_variables()
     def _kept(self) -> dict[str, str]:
         """What is sent now; nothing, if it cannot be opened."""
-        sealed = bytes(self.instance.sealed_headers)
         try:
-            opened = keys.unseal(sealed, owner=self.instance.pk) if sealed else "{}"
+            kept: dict[str, str] = self.instance.kept_headers
+            return kept
         except keys.SecretUnavailable:
             return {}
-        kept: dict[str, str] = json.loads(opened)
-        return kept
 
 
 class SubscriptionFormSet(forms.BaseInlineFormSet):

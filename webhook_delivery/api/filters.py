@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,15 +12,23 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from webhook_delivery.api.fields import LARGEST
+from webhook_delivery.api.fields import LARGEST, within
 from webhook_delivery.clock import Now
-from webhook_delivery.models import Delivery, DeliveryQuerySet
+from webhook_delivery.missing import first_at
+from webhook_delivery.models import (
+    Attempt,
+    Delivery,
+    DeliveryQuerySet,
+    Endpoint,
+    EndpointQuerySet,
+    Event,
+    EventQuerySet,
+    RedeliveryBatch,
+)
 from webhook_delivery.models.event import event_of
-from webhook_delivery.outcomes import Fault
+from webhook_delivery.outcomes import Fault, Verdict
 from webhook_delivery.selecting import found, of_batch
 
-EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
-"""Nothing happened before or happens later; beyond, databases fail at what a time zone makes."""
 UNDELIVERED = [state for state in Delivery.State if state != Delivery.State.DELIVERED]
 """Where failures are looked for: what was delivered is most of the table, and has no reason."""
 LARGEST_STATUS = 999
@@ -63,8 +71,7 @@ class MomentFilter(filters.IsoDateTimeFilter):
     """A moment with its zone, brought into the span that databases know."""
 
     def filter(self, qs: Any, value: datetime | None) -> Any:
-        within = value and min(max(value, EARLIEST), LATEST)
-        return super().filter(qs, within)
+        return super().filter(qs, value and within(value))
 
 
 class States(filters.BaseInFilter, filters.ChoiceFilter):
@@ -135,3 +142,70 @@ class DeliveryFilter(filters.FilterSet):
 
     def waiting(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
         return rows.due() if value == "now" else rows.waiting().filter(due_at__gt=Now())
+
+
+class AttemptFilter(filters.FilterSet):
+    """Which attempts."""
+
+    delivery = NumberFilter(label="The number of a delivery.")
+    endpoint = NumberFilter("delivery__endpoint", label="The number of an endpoint.")
+    reason = filters.ChoiceFilter(
+        "fault", choices=[(str(fault), str(fault)) for fault in Fault], label="A fault."
+    )
+    verdict = filters.ChoiceFilter(choices=[(str(each), str(each)) for each in Verdict])
+    status = NumberFilter(max_value=LARGEST_STATUS, label="Of the answer.")
+    since = MomentFilter("started_at", "gte", label="Begun then or later.")
+    until = MomentFilter("started_at", "lt", label="Begun before then.")
+
+    class Meta:
+        model = Attempt
+        fields: list[str] = []
+
+
+class EventFilter(filters.FilterSet):
+    """Which events."""
+
+    event_type = filters.CharFilter(method="of_type", label="Exactly, or `order.*`.")
+    tenant = filters.CharFilter(label="Exactly.")
+    source = filters.CharFilter(label="What it is about: `shop.order:7`.")
+    since = MomentFilter(method="happened_since", label="Happened then or later.")
+    until = MomentFilter("created_at", "lt", label="Happened before then.")
+
+    class Meta:
+        model = Event
+        fields: list[str] = []
+
+    def of_type(self, rows: EventQuerySet, name: str, value: str) -> EventQuerySet:
+        return rows.of_type(value)
+
+    def happened_since(self, rows: EventQuerySet, name: str, value: datetime) -> EventQuerySet:
+        """Ids are in the order of time, and in the index that the list is read by."""
+        return rows.filter(pk__gte=first_at(value), created_at__gte=value)
+
+
+class EndpointFilter(filters.FilterSet):
+    """Which endpoints."""
+
+    state = States(choices=Endpoint.State.choices, label="Any of these, with commas between.")
+    tenant = filters.CharFilter(label="Exactly.")
+    owner = filters.CharFilter(label="Exactly: `shop.customer:7`.")
+    name = filters.CharFilter(label="Exactly.")
+    failing = filters.BooleanFilter(method="fails", label="Whether nothing arrives there now.")
+
+    class Meta:
+        model = Endpoint
+        fields: list[str] = []
+
+    def fails(self, rows: EndpointQuerySet, name: str, value: bool) -> EndpointQuerySet:
+        failing = rows.failing()
+        return failing if value else rows.exclude(pk__in=failing.values("pk"))
+
+
+class RedeliveryFilter(filters.FilterSet):
+    """Which redeliveries."""
+
+    state = States(choices=RedeliveryBatch.State.choices, label="Any, with commas between.")
+
+    class Meta:
+        model = RedeliveryBatch
+        fields: list[str] = []

@@ -16,6 +16,7 @@ from rest_framework.views import set_rollback
 from webhook_delivery.patience import TooSlow
 
 CONTENT_TYPE = "application/problem+json"
+SLOW = "That took too long and was stopped: add an endpoint, a state or a time range."
 INVALID = "Some of what was sent has no meaning here; `errors` names each. Nothing was changed."
 
 
@@ -61,7 +62,7 @@ def _known(error: Exception) -> exceptions.APIException | None:
         case DjangoValidationError():
             return exceptions.ValidationError(exceptions.as_serializer_error(error))  # type: ignore[attr-defined]
         case TooSlow():
-            return Conflict("That took too long and was stopped: narrow it by a filter.")
+            return Unprocessable(SLOW)
     return None
 
 

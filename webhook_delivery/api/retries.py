@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from webhook_delivery import loop, tenancy
 from webhook_delivery.api.deliveries import DeliveryView
-from webhook_delivery.api.fields import Moment
+from webhook_delivery.api.fields import Float, Moment
 from webhook_delivery.api.reading import Strict
 from webhook_delivery.api.showing import Shown
 from webhook_delivery.counting import count, count_each
@@ -33,7 +33,7 @@ QUEUED = [
 class DrainSerializer(Strict):
     """How much to send now, at most."""
 
-    seconds = serializers.FloatField(
+    seconds = Float(
         default=10, min_value=0.1, max_value=LONGEST_SECONDS, help_text="Then begin nothing new."
     )
     most = serializers.IntegerField(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import URLPattern, URLResolver
+from django.db import transaction
+from django.urls import URLPattern, path
 
 try:
     import django_filters  # noqa: F401 - these three are the extra
@@ -16,12 +17,39 @@ except ImportError as error:
 
 from rest_framework.routers import SimpleRouter
 
+from webhook_delivery.api.attempts import AttemptView
+from webhook_delivery.api.base import View
 from webhook_delivery.api.deliveries import DeliveryView
+from webhook_delivery.api.endpoints import EndpointView
+from webhook_delivery.api.events import EventView
+from webhook_delivery.api.facts import ConfigView, HealthView
+from webhook_delivery.api.redeliveries import RedeliveryView
 from webhook_delivery.api.retries import RetryView
+from webhook_delivery.api.schema import SchemaView
 
 app_name = "webhook_delivery_api"
 
+LISTED = [AttemptView, DeliveryView, EndpointView, EventView, RedeliveryView, RetryView]
+SINGLE: list[type[View]] = [ConfigView, HealthView, SchemaView]
+
 router = SimpleRouter()
-router.register("deliveries", DeliveryView, basename="delivery")
-router.register("retries", RetryView, basename="retry")
-urlpatterns: list[URLPattern | URLResolver] = [*router.urls]
+for each in LISTED:
+    router.register(each.resource, each, basename=each.resource)
+
+
+def _without_transaction(pattern: URLPattern) -> URLPattern:
+    """The verbs have their own: with ATOMIC_REQUESTS, a drain would send inside of one."""
+    pattern.callback = transaction.non_atomic_requests(pattern.callback)
+    return pattern
+
+
+urlpatterns = [
+    _without_transaction(pattern)
+    for pattern in [
+        *router.urls,
+        *(
+            path(f"{each.resource}/", each.as_view({"get": "retrieve"}), name=each.resource)
+            for each in SINGLE
+        ),
+    ]
+]

@@ -1,5 +1,6 @@
 """The rows and their vocabulary: endpoints, events, deliveries, their log, and queries for them."""
 
+from webhook_delivery.models.answer import KeptAnswer
 from webhook_delivery.models.asking import EndpointQuerySet
 from webhook_delivery.models.batch import BatchQuerySet, RedeliveryBatch
 from webhook_delivery.models.delivery import (
@@ -35,6 +36,7 @@ __all__ = [
     "Event",
     "EventQuerySet",
     "FailureGroup",
+    "KeptAnswer",
     "Lane",
     "Notice",
     "Overview",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
+from urllib.parse import urlsplit
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -172,6 +173,25 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def address(self) -> str:
+        """Its URL without path, query and user names, which may hold tokens; empty if it is none."""
+        try:
+            parts = urlsplit(self.url)
+            port = "" if parts.port is None else f":{parts.port}"
+        except ValueError:
+            return ""
+        more = "…" if parts.path.strip("/") or parts.query else ""
+        return f"{parts.scheme}://{parts.hostname or ''}{port}/{more}"
+
+    @property
+    @sensitive_variables()
+    def kept_headers(self) -> dict[str, str]:
+        """What is sent besides ours, in the clear. Raises `keys.SecretUnavailable`."""
+        sealed = bytes(self.sealed_headers)
+        kept: dict[str, str] = json.loads(keys.unseal(sealed, owner=self.pk)) if sealed else {}
+        return kept
 
     @sensitive_variables()
     def set_headers(self, headers: Mapping[str, str]) -> Self:

@@ -1,0 +1,215 @@
+"""Endpoints: made, changed, switched, tested, given new secrets, and sent what they did not get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import router
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from webhook_delivery import batches, endpoints, publishing, tenancy
+from webhook_delivery.api import changing
+from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.editing import (
+    EndpointChangesSerializer,
+    EndpointSerializer,
+    NewEndpointSerializer,
+)
+from webhook_delivery.api.fields import Float, Moment
+from webhook_delivery.api.filters import EndpointFilter
+from webhook_delivery.api.once import once
+from webhook_delivery.api.problems import Conflict
+from webhook_delivery.api.reading import Reasoned, Strict
+from webhook_delivery.api.redeliveries import RedeliverySerializer
+from webhook_delivery.api.showing import DeliverySerializer, Shown, with_last_attempts
+from webhook_delivery.endpoints import Switched
+from webhook_delivery.models import Endpoint
+from webhook_delivery.selecting import selection_of
+
+LONGEST_PAUSE = timedelta(days=366)
+LONGEST_OVERLAP_HOURS = 24 * 366
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""There were no webhooks before."""
+
+
+class PauseSerializer(Reasoned):
+    """Until when, and why."""
+
+    until = Moment(required=False, allow_null=True, help_text="Null: until somebody resumes it.")
+
+    def validate_until(self, until: Any) -> Any:
+        now = timezone.now()
+        if until and not now < until <= now + LONGEST_PAUSE:
+            raise serializers.ValidationError("Choose a moment within the next year.")
+        return until
+
+
+class RotationSerializer(Reasoned):
+    """For how long the secret before signs too."""
+
+    overlap_hours = Float(
+        default=24.0,
+        min_value=0,
+        max_value=LONGEST_OVERLAP_HOURS,
+        help_text="0: it is in the wrong hands.",
+    )
+
+
+class SinceSerializer(Reasoned):
+    """Since when, and how fast."""
+
+    since = Moment()
+    rate = Float(required=False, allow_null=True, min_value=0.001, max_value=10_000)
+
+
+class MissedSerializer(SinceSerializer):
+    def validate_since(self, since: datetime) -> datetime:
+        if not EARLIEST <= since < timezone.now():
+            raise serializers.ValidationError("Choose a moment that has passed, since 2000.")
+        return since
+
+
+class SwitchedSerializer(Shown):
+    """What came of switching an endpoint."""
+
+    changed = serializers.BooleanField(help_text="False: it was so already.")
+    moved = serializers.IntegerField(help_text="How many deliveries were held, or released.")
+    endpoint = EndpointSerializer()
+
+
+class SecretSerializer(Shown):
+    """A secret, shown this once."""
+
+    secret = serializers.CharField(allow_null=True)
+    notice = serializers.CharField(required=False)
+
+
+class EndpointView(ListView):
+    """Receivers."""
+
+    resource = "endpoints"
+    tenant_field = "tenant"
+    queryset = Endpoint.objects.select_related("lane").prefetch_related("subscriptions")
+    serializer_class = EndpointSerializer
+    filterset_class = EndpointFilter
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        user = self.request
+        sees = may(user, "view_endpoint_url") or may(user, "change_endpoint")
+        return {**super().get_serializer_context(), "may_see_urls": sees}
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One endpoint."""
+        return Response(self._shown(self.get_object()))
+
+    @once
+    @sensitive_variables()
+    def create(self, request: Request) -> Response:
+        """Make an endpoint that can be sent to; its secret is in this answer and in no other."""
+        given = self.given(NewEndpointSerializer)
+        endpoint = changing.create(request, given)
+        [secret] = endpoint.secrets.all()
+        told = {**self._shown(endpoint), "secret": secret.reveal()}
+        return Response(told, status.HTTP_201_CREATED)
+
+    def partial_update(self, request: Request, pk: int) -> Response:
+        """Change what is said; the next attempts go by it."""
+        given = self.given(EndpointChangesSerializer)
+        changing.change(request, self._own(), given)
+        return Response(self._shown(self._own()))
+
+    @action(detail=True, methods=["post"], url_path="rotate-secret")
+    @once
+    @sensitive_variables()
+    def rotate_secret(self, request: Request, pk: int) -> Response:
+        """Give it a new secret, which is in this answer and in no other."""
+        given, endpoint = self.given(RotationSerializer), self._own()
+        overlap = timedelta(hours=given["overlap_hours"])
+        secret = changing.rotate(request, endpoint, overlap, given["reason"])
+        return Response(SecretSerializer({"secret": secret}).data)
+
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: int) -> Response:
+        """Hold what is to be sent, and what happens meanwhile, until it is resumed."""
+        given = self.given(PauseSerializer)
+        return self._switch(endpoints.pause, **given)
+
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: int) -> Response:
+        """Switch it on, and send what was held."""
+        return self._switch(endpoints.switch_on, **self.given(Reasoned))
+
+    @action(detail=True, methods=["post"], url_path="switch-off")
+    def switch_off(self, request: Request, pk: int) -> Response:
+        """Owe it nothing new; what is to be sent is held."""
+        return self._switch(endpoints.switch_off, **self.given(Reasoned))
+
+    @action(detail=True, methods=["post"])
+    @once
+    def test(self, request: Request, pk: int) -> Response:
+        """Publish a test event to it alone; a worker sends it, or a drain."""
+        self.given(Strict)
+        endpoint = self._own()
+        if endpoint.state != Endpoint.State.ON:
+            raise Conflict(f"{endpoint} is {endpoint.get_state_display()}: resume it first.")
+        event = publishing.publish_test(endpoint, by=request.user)
+        [sent] = with_last_attempts(event.deliveries.select_related("endpoint"))
+        return Response(DeliverySerializer(sent).data, status.HTTP_202_ACCEPTED)
+
+    @action(detail=True, methods=["post"])
+    @once
+    def recover(self, request: Request, pk: int) -> Response:
+        """Send again, gradually, what failed since then: a redelivery of many."""
+        given, endpoint = self.given(SinceSerializer), self._own()
+        selection = selection_of(
+            endpoint=endpoint.pk,
+            died_since=given["since"],
+            died_until=timezone.now(),
+            tenants=tenancy.tenants_of(request),
+        )
+        batch = batches.start(
+            selection, by=request.user, reason=given["reason"], rate=given.get("rate")
+        )
+        return Response(RedeliverySerializer(batch).data, status.HTTP_201_CREATED)
+
+    @action(detail=True, methods=["post"], url_path="recover-missed")
+    @once
+    def recover_missed(self, request: Request, pk: int) -> Response:
+        """Make the deliveries that it was never owed since then: it was off, or not subscribed."""
+        given, endpoint = self.given(MissedSerializer), self._own()
+        batch = batches.start_missed(
+            endpoint.pk,
+            given["since"],
+            by=request.user,
+            reason=given["reason"],
+            rate=given.get("rate"),
+            tenants=tenancy.tenants_of(request),
+        )
+        return Response(RedeliverySerializer(batch).data, status.HTTP_201_CREATED)
+
+    def _own(self) -> Endpoint:
+        """As it is where it can be changed: a router may read from a replica."""
+        seen: Endpoint = self.get_object()
+        rows: QuerySet[Endpoint] = self.get_queryset().using(router.db_for_write(Endpoint))
+        return rows.get(pk=seen.pk)
+
+    def _switch(self, verb: Callable[..., Switched], **given: Any) -> Response:
+        endpoint, using = self._own(), router.db_for_write(Endpoint)
+        done = verb(endpoint.pk, using=using, by=self.request.user, **given)
+        told = {
+            "changed": done.changed,
+            "moved": len(done.moved),
+            "endpoint": self._own(),
+        }
+        return Response(SwitchedSerializer(told, context=self.get_serializer_context()).data)
+
+    def _shown(self, endpoint: Endpoint) -> Any:
+        return self.get_serializer(endpoint).data

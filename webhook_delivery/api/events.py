@@ -1,0 +1,121 @@
+"""Events: what happened, what became of it, and its body for who may see that."""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Count
+from django.http import Http404
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.fields import Moment
+from webhook_delivery.api.filters import EventFilter
+from webhook_delivery.api.paging import EventPages
+from webhook_delivery.api.showing import DeliverySerializer, Shown, with_last_attempts
+from webhook_delivery.models import Delivery, Event
+from webhook_delivery.models.event import event_of
+
+OWED = 50
+"""How many of an event's deliveries are in its answer; the rest is listed."""
+
+
+class EventSerializer(Shown):
+    """Something that happened."""
+
+    id = serializers.CharField(source="webhook_id", help_text="The `webhook-id` of its requests.")
+    event_type = serializers.CharField()
+    tenant = serializers.CharField()
+    key = serializers.CharField(help_text="Events of one key reach each endpoint in order.")
+    idempotency_key = serializers.CharField(allow_null=True)
+    source = serializers.CharField(  # type: ignore[assignment] # a field, for DRF's metaclass
+        help_text="What it is about: `shop.order:7`."
+    )
+    content_type = serializers.CharField()
+    created_at = Moment()
+    deliver_at = Moment(allow_null=True)
+    expires_at = Moment(allow_null=True)
+    fates = serializers.DictField(
+        child=serializers.IntegerField(), help_text="How many of its deliveries are in each state."
+    )
+
+
+class EventDetailSerializer(EventSerializer):
+    """An event with its body and its first deliveries."""
+
+    body = serializers.CharField(
+        allow_null=True, help_text="Null: not for who may not see payloads."
+    )
+    body_encoding = serializers.ChoiceField(choices=["utf-8", "base64"], allow_null=True)
+    search_keys = serializers.DictField(child=serializers.CharField())
+    deliveries = DeliverySerializer(
+        many=True, allow_null=True, help_text=f"The first {OWED}; null: not for who may not see."
+    )
+
+
+class EventView(ListView):
+    """What happened."""
+
+    resource = "events"
+    tenant_field = "tenant"
+    queryset = Event.objects.defer("body")
+    serializer_class = EventSerializer
+    filterset_class = EventFilter
+    pagination_class = EventPages
+    lookup_value_regex = "(?:evt_)?[0-9a-fA-F-]{32,36}"
+
+    def represented(self, rows: Any) -> Any:
+        return super().represented(_with_fates(rows))
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One event: its body, what it can be searched by, and what it is owed to."""
+        event = self.get_queryset().defer(None).filter(pk=event_of(pk)).first()
+        if event is None:
+            raise Http404
+        [event] = _with_fates([event])
+        event.owed = self._owed(request, event)
+        return Response(EventDetailSerializer(self._told(request, event)).data)
+
+    def _owed(self, request: Request, event: Event) -> Sequence[Delivery] | None:
+        if not may(request, "view_delivery"):
+            return None
+        owed = event.deliveries.select_related("endpoint").order_by("pk")
+        return with_last_attempts(owed[:OWED])
+
+    def _told(self, request: Request, event: Any) -> dict[str, Any]:
+        facts = {name: getattr(event, name) for name in EventSerializer._declared_fields}
+        facts["webhook_id"] = event.webhook_id
+        body, encoding = _readable(bytes(event.body))
+        shown = may(request, "view_payload")
+        return {
+            **facts,
+            "body": body if shown else None,
+            "body_encoding": encoding if shown else None,
+            "search_keys": {each.key: each.value for each in event.search_keys.all()},
+            "deliveries": event.owed,
+        }
+
+
+def _readable(body: bytes) -> tuple[str, str]:
+    try:
+        return body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"
+
+
+def _with_fates(events: Any) -> list[Any]:
+    """Read what became of each of a page of events, all at once."""
+    rows = list(events)
+    using = rows[0]._state.db if rows else None
+    counted = Delivery.objects.using(using).filter(event__in=rows).order_by()
+    fates: dict[Any, dict[str, int]] = defaultdict(dict)
+    for event, state, number in counted.values_list("event", "state").annotate(Count("pk")):
+        fates[event][state] = number
+    for row in rows:
+        row.fates = fates[row.pk]
+    return rows

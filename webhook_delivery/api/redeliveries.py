@@ -1,0 +1,222 @@
+"""Redeliveries of many: previewed, begun, watched, paused, slowed down and cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from django.db import router
+from django.db.models import QuerySet
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from webhook_delivery import batches, tenancy
+from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.choosing import SelectionSerializer, right_for, selection_for
+from webhook_delivery.api.fields import Float, Moment, Number
+from webhook_delivery.api.filters import RedeliveryFilter
+from webhook_delivery.api.once import once
+from webhook_delivery.api.problems import Conflict
+from webhook_delivery.api.reading import Reasoned, Strict
+from webhook_delivery.api.showing import Shown
+from webhook_delivery.models import BatchQuerySet, RedeliveryBatch
+from webhook_delivery.patience import TooSlow, patience
+
+FASTEST = 10_000
+
+
+class RedeliverySerializer(Shown):
+    """Many deliveries that are sent again."""
+
+    id = Number()
+    kind = serializers.ChoiceField(choices=RedeliveryBatch.Kind.choices)
+    state = serializers.ChoiceField(choices=RedeliveryBatch.State.choices)
+    state_reason = serializers.CharField()
+    selection = serializers.DictField(help_text="The filters, by name.")
+    expected = serializers.IntegerField(help_text="How many there were; counted up to 100000.")
+    sent = serializers.IntegerField()
+    left = serializers.IntegerField(help_text="How many could not be sent when their turn came.")
+    rate = serializers.FloatField(source="rate_per_second", allow_null=True)
+    canary = serializers.IntegerField()
+    stop_above = serializers.IntegerField(allow_null=True)
+    once = serializers.BooleanField()
+    by = serializers.CharField(source="by_name")
+    reason = serializers.CharField()
+    created_at = Moment()
+    ended_at = Moment(allow_null=True)
+
+
+class ProgressSerializer(Shown):
+    """How those that were sent have fared."""
+
+    delivered = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    waiting = serializers.IntegerField()
+
+
+class RedeliveryDetailSerializer(RedeliverySerializer):
+    """A redelivery, and how far it is."""
+
+    progress = ProgressSerializer(
+        allow_null=True, help_text="Null: of what was missed, or too many to count in time."
+    )
+
+
+class ChoiceSerializer(Strict):
+    """What is chosen."""
+
+    selection = SelectionSerializer(default=dict)
+
+
+class NewRedeliverySerializer(Reasoned, ChoiceSerializer):
+    """What is to be sent again, how fast, and how carefully."""
+
+    rate = Float(
+        required=False,
+        allow_null=True,
+        default=10.0,
+        min_value=0.001,
+        max_value=FASTEST,
+        help_text="How many a second; null: as fast as the endpoints' own limits allow.",
+    )
+    canary = serializers.IntegerField(
+        default=5, min_value=0, max_value=1000, help_text="So many first; if all fail, no more."
+    )
+    stop_above = serializers.IntegerField(
+        default=50,
+        min_value=0,
+        max_value=99,
+        allow_null=True,
+        help_text="If more percent of the last hundred fail, it pauses; null: it goes on.",
+    )
+    once = serializers.BooleanField(
+        default=True, help_text="One attempt each; false: a full new schedule of retries."
+    )
+
+
+class RateSerializer(Strict):
+    """How many a second."""
+
+    rate = Float(allow_null=True, min_value=0.001, max_value=FASTEST)
+
+
+class CountedSerializer(Shown):
+    """How many, and whether only so many were counted."""
+
+    of = serializers.IntegerField()
+    capped = serializers.BooleanField()
+
+
+class PreviewSerializer(Shown):
+    """What a redelivery would do if it began now."""
+
+    chosen = CountedSerializer()
+    sent = CountedSerializer()
+    left = CountedSerializer(help_text="Those whose endpoints are not on.")
+
+
+class ChangedSerializer(Shown):
+    """What came of an act."""
+
+    changed = serializers.BooleanField(help_text="False: it was so already.")
+    redelivery = RedeliverySerializer()
+
+
+State = RedeliveryBatch.State
+
+
+class RedeliveryView(ListView):
+    """Redeliveries of many."""
+
+    resource = "redeliveries"
+    tenant_field = "selection__tenants"
+    queryset = RedeliveryBatch.objects.all()
+    serializer_class = RedeliverySerializer
+    filterset_class = RedeliveryFilter
+
+    def scoped(self, rows: QuerySet[Any], tenants: Sequence[str]) -> QuerySet[Any]:
+        return tenancy.redeliveries_of(cast(BatchQuerySet, rows), tenants)
+
+    def retrieve(self, request: Request, pk: int) -> Response:
+        """One redelivery, and how far it is."""
+        batch = self.get_object()
+        batch.progress = _progress(batch)
+        return Response(RedeliveryDetailSerializer(batch).data)
+
+    @once
+    def create(self, request: Request) -> Response:
+        """Begin to send again what is chosen, the oldest first; what comes later is not."""
+        given = self.given(NewRedeliverySerializer)
+        selection = self._selection(given.pop("selection"))
+        batch = batches.start(selection, by=request.user, **given)
+        return Response(self.get_serializer(batch).data, status.HTTP_201_CREATED)
+
+    @action(detail=False, methods=["post"])
+    def preview(self, request: Request) -> Response:
+        """Say how many deliveries are chosen, and how many of them would be sent; send nothing."""
+        selection = self._selection(self.given(ChoiceSerializer)["selection"])
+        using = router.db_for_write(RedeliveryBatch)
+        with patience(using=using):
+            counts = batches.preview(selection, using=using)
+        told = {
+            "chosen": counts.chosen._asdict(),
+            "sent": counts.sent._asdict(),
+            "left": counts.left._asdict(),
+        }
+        return Response(PreviewSerializer(told).data)
+
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: int) -> Response:
+        """Send nothing more of it until it is resumed."""
+        return self._switch(batches.pause, State.PAUSED, State.GUARDED)
+
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: int) -> Response:
+        """Go on where it stopped; its canary and its guard begin anew."""
+        return self._switch(batches.resume, State.RUNNING)
+
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: int) -> Response:
+        """End it; what it has not sent is left as it is."""
+        return self._switch(batches.cancel, State.CANCELLED)
+
+    @action(detail=True, methods=["post"])
+    def rate(self, request: Request, pk: int) -> Response:
+        """Change how many a second it sends; null: as many as the endpoints' own limits allow."""
+        rate = self.given(RateSerializer)["rate"]
+        return self._do(partial(batches.set_rate, rate=rate))
+
+    def _selection(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What is chosen. Raises PermissionDenied: more takes more rights."""
+        right = right_for(given)
+        if not may(self.request, right):
+            raise PermissionDenied(f"To choose so much takes the permission {right}.")
+        return selection_for(self.request, given)
+
+    def _switch(self, verb: Callable[..., bool], *already: RedeliveryBatch.State) -> Response:
+        reason = self.given(Reasoned)["reason"]
+        return self._do(partial(verb, reason=reason), *already)
+
+    def _do(self, verb: Callable[..., bool], *already: RedeliveryBatch.State) -> Response:
+        """Do it if its state allows it. Raises Conflict."""
+        batch, using = self.get_object(), router.db_for_write(RedeliveryBatch)
+        changed = verb(batch.pk, by=self.request.user, using=using)
+        now = RedeliveryBatch.objects.using(using).get(pk=batch.pk)
+        if not changed and now.state not in already:
+            raise Conflict(f"It is {now.get_state_display()}; nothing was changed.")
+        return Response(ChangedSerializer({"changed": changed, "redelivery": now}).data)
+
+
+def _progress(batch: RedeliveryBatch) -> batches.Progress | None:
+    """Nothing of what was missed, which is like what any event makes; nor what takes too long."""
+    if batch.kind == RedeliveryBatch.Kind.MISSED:
+        return None
+    try:
+        with patience(using=str(batch._state.db)):
+            return batches.progress(batch)
+    except TooSlow:
+        return None
