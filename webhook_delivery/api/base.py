@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.db import router
@@ -21,6 +21,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from webhook_delivery import tenancy
 from webhook_delivery.api import rights
+from webhook_delivery.api.describing import Describing, Said
 from webhook_delivery.api.filters import StrictBackend
 from webhook_delivery.api.paging import Pages
 from webhook_delivery.api.problems import problem_of
@@ -60,6 +61,9 @@ class View(GenericViewSet[Any]):
     renderer_classes = [JSONRenderer]
     parser_classes = [BoundedJSONParser]
     http_method_names = ["get", "head", "post", "patch"]
+    schema = Describing()
+    said: ClassVar[Mapping[str, Said]]
+    """What each act takes and answers, for the description."""
 
     @property
     def act(self) -> str | None:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from webhook_delivery import redelivery
 from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.describing import Said
 from webhook_delivery.api.filters import DeliveryFilter
 from webhook_delivery.api.problems import Conflict
 from webhook_delivery.api.reading import Reasoned
@@ -49,6 +50,13 @@ DISCARD = Act(redelivery.discard, redelivery.message_of_discarding, {State.DISCA
 RESTORE = Act(redelivery.restore, redelivery.message_of_restoring, {State.DEAD})
 
 
+NEXT = {
+    f"deliveries.{name}": "$response.body#/results/0/id"
+    for name in ("retrieve", "redeliver", "retry_now", "discard", "restore")
+}
+"""What may be done with the first of a page."""
+
+
 class DoneSerializer(Shown):
     """What came of an act."""
 
@@ -57,10 +65,9 @@ class DoneSerializer(Shown):
     delivery = DeliverySerializer()
 
 
-class DeliveryView(ListView):
-    """What is owed to whom, and how that goes."""
+class DeliveryList(ListView):
+    """Deliveries of any kind, page by page."""
 
-    resource = "deliveries"
     tenant_field = "endpoint__tenant"
     queryset = Delivery.objects.select_related("endpoint")
     serializer_class = DeliverySerializer
@@ -68,6 +75,25 @@ class DeliveryView(ListView):
 
     def represented(self, rows: Any) -> Any:
         return super().represented(with_last_attempts(rows))
+
+
+class DeliveryView(DeliveryList):
+    """What is owed to whom, and how that goes."""
+
+    resource = "deliveries"
+    said = {
+        "list": Said(DeliverySerializer, links=NEXT),
+        "retrieve": Said(DetailSerializer),
+        **{
+            name: Said(DoneSerializer, Reasoned, example={"reason": "after deploy 4.2"})
+            for name in ("redeliver", "retry_now", "discard", "restore")
+        },
+    }
+    filterset_class = DeliveryFilter
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """A page of deliveries, the latest first."""
+        return super().list(request)
 
     def retrieve(self, request: Request, pk: int) -> Response:
         """One delivery, with all of its attempts."""

@@ -18,7 +18,9 @@ from rest_framework.response import Response
 from webhook_delivery import batches, endpoints, publishing, tenancy
 from webhook_delivery.api import changing
 from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.describing import Said
 from webhook_delivery.api.editing import (
+    CreatedSerializer,
     EndpointChangesSerializer,
     EndpointSerializer,
     NewEndpointSerializer,
@@ -38,6 +40,18 @@ LONGEST_PAUSE = timedelta(days=366)
 LONGEST_OVERLAP_HOURS = 24 * 366
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """There were no webhooks before."""
+
+
+NEW = {"url": "https://example.com/hooks", "subscriptions": ["order.*"], "tenant": "acme"}
+SINCE = {"since": "2026-11-22T03:00:00Z", "rate": 10, "reason": "they are back"}
+ACTS = ("retrieve", "partial_update", "rotate_secret", "pause", "resume", "switch_off", "test",
+        "recover", "recover_missed")  # fmt: skip
+OF_FIRST = {f"endpoints.{name}": "$response.body#/results/0/id" for name in ACTS}
+OF_NEW = {f"endpoints.{name}": "$response.body#/id" for name in ACTS}
+
+
+class Nothing(Strict):
+    """Nothing has to be said."""
 
 
 class PauseSerializer(Reasoned):
@@ -100,6 +114,27 @@ class EndpointView(ListView):
     queryset = Endpoint.objects.select_related("lane").prefetch_related("subscriptions")
     serializer_class = EndpointSerializer
     filterset_class = EndpointFilter
+    said = {
+        "list": Said(EndpointSerializer, links=OF_FIRST),
+        "retrieve": Said(EndpointSerializer),
+        "create": Said(CreatedSerializer, NewEndpointSerializer, 201, NEW, once=True, links=OF_NEW),
+        "partial_update": Said(
+            EndpointSerializer, EndpointChangesSerializer, example={"rate_per_second": 10}
+        ),
+        "rotate_secret": Said(
+            SecretSerializer, RotationSerializer, example={"overlap_hours": 24}, once=True
+        ),
+        "pause": Said(SwitchedSerializer, PauseSerializer, example={"reason": "they asked us to"}),
+        "resume": Said(SwitchedSerializer, Reasoned, example={"reason": "they are back"}),
+        "switch_off": Said(SwitchedSerializer, Reasoned, example={"reason": "they left"}),
+        "test": Said(DeliverySerializer, Nothing, 202, once=True),
+        "recover": Said(RedeliverySerializer, SinceSerializer, 201, SINCE, once=True),
+        "recover_missed": Said(RedeliverySerializer, MissedSerializer, 201, SINCE, once=True),
+    }
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """A page of endpoints, the latest first."""
+        return super().list(request)
 
     def get_serializer_context(self) -> dict[str, Any]:
         user = self.request
@@ -156,7 +191,7 @@ class EndpointView(ListView):
     @once
     def test(self, request: Request, pk: int) -> Response:
         """Publish a test event to it alone; a worker sends it, or a drain."""
-        self.given(Strict)
+        self.given(Nothing)
         endpoint = self._own()
         if endpoint.state != Endpoint.State.ON:
             raise Conflict(f"{endpoint} is {endpoint.get_state_display()}: resume it first.")

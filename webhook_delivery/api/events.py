@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.describing import Said
 from webhook_delivery.api.fields import Moment
 from webhook_delivery.api.filters import EventFilter
 from webhook_delivery.api.paging import EventPages
@@ -65,9 +66,20 @@ class EventView(ListView):
     tenant_field = "tenant"
     queryset = Event.objects.defer("body")
     serializer_class = EventSerializer
+    said = {
+        "list": Said(EventSerializer, links={"events.retrieve": "$response.body#/results/0/id"}),
+        "retrieve": Said(
+            EventDetailSerializer,
+            links={"deliveries.retrieve": "$response.body#/deliveries/0/id"},
+        ),
+    }
     filterset_class = EventFilter
     pagination_class = EventPages
     lookup_value_regex = "(?:evt_)?[0-9a-fA-F-]{32,36}"
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """A page of events, the latest first, each with what became of it."""
+        return super().list(request)
 
     def represented(self, rows: Any) -> Any:
         return super().represented(_with_fates(rows))

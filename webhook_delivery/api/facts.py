@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from webhook_delivery import health, tenancy
 from webhook_delivery.api.base import View
+from webhook_delivery.api.describing import Said
 from webhook_delivery.api.showing import Shown
 from webhook_delivery.conf import KNOWN, settings
 from webhook_delivery.shaping import SENSITIVE
@@ -47,7 +48,7 @@ class ConfigView(View):
     """The settings."""
 
     resource = "config"
-    serializer_class = ConfigSerializer
+    said = {"retrieve": Said(ConfigSerializer)}
 
     def retrieve(self, request: Request) -> Response:
         """The settings in force; neither keys nor passwords are among them."""
@@ -59,7 +60,7 @@ class HealthView(View):
     """Whether deliveries flow."""
 
     resource = "health"
-    serializer_class = HealthSerializer
+    said = {"retrieve": Said(HealthSerializer, also={503: HealthSerializer})}
 
     def retrieve(self, request: Request) -> Response:
         """What keeps deliveries from flowing, with what to do about it; 503 if anything does."""

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from django_filters.utils import translate_validation
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -55,6 +56,7 @@ class StrictBackend(filters.DjangoFilterBackend):
         return rows
 
 
+@extend_schema_field({"type": "integer", "minimum": 0, "maximum": LARGEST})
 class NumberFilter(filters.NumberFilter):
     """A whole number that a column can hold."""
 
@@ -65,6 +67,14 @@ class NumberFilter(filters.NumberFilter):
 
     def get_max_validator(self) -> None:
         return None
+
+
+@extend_schema_field({"type": "integer", "minimum": 0, "maximum": LARGEST_STATUS})
+class StatusFilter(NumberFilter):
+    """A status of HTTP."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"max_value": LARGEST_STATUS, **options})
 
 
 class MomentFilter(filters.IsoDateTimeFilter):
@@ -88,9 +98,7 @@ class DeliveryFilter(filters.FilterSet):
     reason = filters.ChoiceFilter(
         choices=[(str(fault), str(fault)) for fault in Fault], method="because", label="A fault."
     )
-    status = NumberFilter(
-        method="answered", max_value=LARGEST_STATUS, label="Of the last answer; 0: none came."
-    )
+    status = StatusFilter(method="answered", label="Of the last answer; 0: none came.")
     tenant = filters.CharFilter(field_name="event__tenant", label="Of the event.")
     since = MomentFilter("created_at", "gte", label="Created then or later.")
     until = MomentFilter("created_at", "lt", label="Created before then.")
@@ -153,7 +161,7 @@ class AttemptFilter(filters.FilterSet):
         "fault", choices=[(str(fault), str(fault)) for fault in Fault], label="A fault."
     )
     verdict = filters.ChoiceFilter(choices=[(str(each), str(each)) for each in Verdict])
-    status = NumberFilter(max_value=LARGEST_STATUS, label="Of the answer.")
+    status = StatusFilter(label="Of the answer.")
     since = MomentFilter("started_at", "gte", label="Begun then or later.")
     until = MomentFilter("started_at", "lt", label="Begun before then.")
 

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from webhook_delivery import batches, tenancy
 from webhook_delivery.api.base import ListView, may
 from webhook_delivery.api.choosing import SelectionSerializer, right_for, selection_for
+from webhook_delivery.api.describing import Said
 from webhook_delivery.api.fields import Float, Moment, Number
 from webhook_delivery.api.filters import RedeliveryFilter
 from webhook_delivery.api.once import once
@@ -27,6 +28,16 @@ from webhook_delivery.models import BatchQuerySet, RedeliveryBatch
 from webhook_delivery.patience import TooSlow, patience
 
 FASTEST = 10_000
+
+
+NEW: dict[str, Any] = {
+    "selection": {"endpoint": 7, "died_since": "2026-11-22T03:00:00Z"},
+    "reason": "they are back",
+    "rate": 10,
+}
+ACTS = ("retrieve", "pause", "resume", "cancel", "rate")
+OF_FIRST = {f"redeliveries.{name}": "$response.body#/results/0/id" for name in ACTS}
+OF_NEW = {f"redeliveries.{name}": "$response.body#/id" for name in ACTS}
 
 
 class RedeliverySerializer(Shown):
@@ -137,6 +148,24 @@ class RedeliveryView(ListView):
     queryset = RedeliveryBatch.objects.all()
     serializer_class = RedeliverySerializer
     filterset_class = RedeliveryFilter
+    said = {
+        "list": Said(RedeliverySerializer, links=OF_FIRST),
+        "retrieve": Said(RedeliveryDetailSerializer),
+        "create": Said(
+            RedeliverySerializer, NewRedeliverySerializer, 201, NEW, once=True, links=OF_NEW
+        ),
+        "preview": Said(
+            PreviewSerializer, ChoiceSerializer, example={"selection": NEW["selection"]}
+        ),
+        "pause": Said(ChangedSerializer, Reasoned, example={"reason": "it is too fast"}),
+        "resume": Said(ChangedSerializer, Reasoned, example={"reason": "slower now"}),
+        "cancel": Said(ChangedSerializer, Reasoned, example={"reason": "it was a mistake"}),
+        "rate": Said(ChangedSerializer, RateSerializer, example={"rate": 2.5}),
+    }
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """A page of redeliveries, the latest first."""
+        return super().list(request)
 
     def scoped(self, rows: QuerySet[Any], tenants: Sequence[str]) -> QuerySet[Any]:
         return tenancy.redeliveries_of(cast(BatchQuerySet, rows), tenants)

@@ -12,10 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhook_delivery import loop, tenancy
-from webhook_delivery.api.deliveries import DeliveryView
+from webhook_delivery.api.deliveries import NEXT, DeliveryList
+from webhook_delivery.api.describing import Said
 from webhook_delivery.api.fields import Float, Moment
 from webhook_delivery.api.reading import Strict
-from webhook_delivery.api.showing import Shown
+from webhook_delivery.api.showing import DeliverySerializer, Shown
 from webhook_delivery.counting import count, count_each
 from webhook_delivery.models import Delivery, DeliveryQuerySet
 
@@ -53,11 +54,37 @@ class DrainedSerializer(Shown):
     )
 
 
-class RetryView(DeliveryView):
+class CountsSerializer(Shown):
+    """How many there are."""
+
+    waiting = serializers.IntegerField(help_text="For their next attempt, to endpoints on.")
+    due = serializers.IntegerField(help_text="Of these, whose time has come.")
+    sending = serializers.IntegerField()
+    held = serializers.IntegerField(help_text="Until their endpoints are resumed.")
+    dead = serializers.IntegerField(help_text="Not to be attempted again, unless you redeliver.")
+
+
+class QueueSerializer(Shown):
+    """How long the queue is, and a page of it."""
+
+    counts = CountsSerializer()
+    capped = serializers.ListField(
+        child=serializers.CharField(), help_text=f"Which counts stop at {COUNTED}: there are more."
+    )
+    oldest_due_at = Moment(allow_null=True)
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = DeliverySerializer(many=True)
+
+
+class RetryView(DeliveryList):
     """What has still to arrive."""
 
     resource = "retries"
-    http_method_names = ["get", "head", "post"]
+    said = {
+        "list": Said(QueueSerializer, links=NEXT),
+        "drain": Said(DrainedSerializer, DrainSerializer, example={"seconds": 10, "most": 100}),
+    }
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """How long the queue is, and a page of it: what waits, is being sent, is held, or dead."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.urls import URLPattern, path
@@ -43,13 +45,10 @@ def _without_transaction(pattern: URLPattern) -> URLPattern:
     return pattern
 
 
-urlpatterns = [
-    _without_transaction(pattern)
-    for pattern in [
-        *router.urls,
-        *(
-            path(f"{each.resource}/", each.as_view({"get": "retrieve"}), name=each.resource)
-            for each in SINGLE
-        ),
-    ]
-]
+def _patterns() -> Iterator[URLPattern]:
+    yield from (pattern for pattern in router.urls if isinstance(pattern, URLPattern))
+    for each in SINGLE:
+        yield path(f"{each.resource}/", each.as_view({"get": "retrieve"}), name=each.resource)
+
+
+urlpatterns = [_without_transaction(pattern) for pattern in _patterns()]
