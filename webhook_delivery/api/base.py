@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from django.db import router
 from django.db.models import QuerySet
+from django.http import Http404
 from django_filters.rest_framework import FilterSet
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
@@ -21,9 +22,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from webhook_delivery import tenancy
 from webhook_delivery.api import rights
-from webhook_delivery.api.describing import Describing, Said
+from webhook_delivery.api.describing import NUMBER, Describing, Said
 from webhook_delivery.api.filters import StrictBackend
-from webhook_delivery.api.paging import Pages
+from webhook_delivery.api.paging import Pages, is_number
 from webhook_delivery.api.problems import problem_of
 from webhook_delivery.api.reading import BoundedJSONParser, Strict
 from webhook_delivery.api.throttling import Throttle
@@ -68,7 +69,8 @@ class View(GenericViewSet[Any]):
     @property
     def act(self) -> str | None:
         """The resource and what is done with it, as the table of rights names it."""
-        return f"{self.resource}.{self.action}" if self.action else None
+        unknown = self.action in (None, "metadata")  # OPTIONS is none of our methods either
+        return None if unknown else f"{self.resource}.{self.action}"
 
     @property
     def throttle_scope(self) -> str:
@@ -115,13 +117,21 @@ class ListView(View):
 
     pagination_class = Pages
     filter_backends = [StrictBackend]
-    lookup_value_regex = "[0-9]{1,18}"
+    lookup_value_regex = "[^/]+"
+    identified = NUMBER
+    """How a row is named in an address, for the description."""
     filterset_class: ClassVar[type[FilterSet] | None] = None
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         with patience(using=router.db_for_read(self.get_queryset().model)):
             page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
             return self.get_paginated_response(self.represented(page))
+
+    def get_object(self) -> Any:
+        """The row of that number, of the user's tenants. Raises Http404."""
+        if not is_number(self.kwargs["pk"]):
+            raise Http404
+        return super().get_object()
 
     def represented(self, rows: Any) -> Any:
         """How a page of rows looks in the answer."""

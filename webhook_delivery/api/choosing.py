@@ -17,6 +17,7 @@ from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
 from webhook_delivery.selecting import REDELIVERABLE, selection_of
 
+EVENT = "^(evt_)?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$"
 MOST_IDS = 200
 """So many can be chosen one by one; more are chosen by a filter."""
 
@@ -47,7 +48,9 @@ class SelectionSerializer(Strict):
         required=False, min_value=0, max_value=LARGEST_STATUS, help_text="0: no answer came."
     )
     event_type = Text(help_text="Exactly, or `order.*`.")
-    event = Text(help_text="A `webhook-id`, or an event's id.")
+    event = serializers.RegexField(
+        EVENT, required=False, help_text="A `webhook-id`, or an event's id."
+    )
     tenant = Text(help_text="Of the event.")
     since = Moment(required=False)
     until = Moment(required=False)
@@ -62,10 +65,7 @@ class SelectionSerializer(Strict):
     ids = serializers.ListField(child=Number(), required=False, max_length=MOST_IDS)
 
     def validate_event(self, event: str) -> Any:
-        found = event_of(event) if event else None
-        if event and found is None:
-            raise serializers.ValidationError("That is no `webhook-id`.")
-        return found
+        return event_of(event)
 
 
 def selection_for(request: Request, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from webhook_delivery.api.fields import LARGEST
 from webhook_delivery.api.problems import CONTENT_TYPE
 
 KEY = OpenApiParameter(
@@ -18,6 +19,17 @@ KEY = OpenApiParameter(
     {"type": "string", "pattern": "^[!#-~]{1,255}$"},
     OpenApiParameter.HEADER,
     description="Of your choice, as a UUID: asked twice with it, it is done once.",
+)
+TEXT, SOME_TEXT = r"^[^\x00]*$", r"^[^\x00]*[^\x00\s][^\x00]*$"
+"""No database takes NUL in a text."""
+NUMBER = OpenApiParameter(
+    "id", {"type": "integer", "minimum": 1, "maximum": LARGEST}, OpenApiParameter.PATH
+)
+EVENT = OpenApiParameter(
+    "id",
+    {"type": "string", "pattern": "^(evt_)?[0-9a-f]{32}$"},
+    OpenApiParameter.PATH,
+    description="A `webhook-id`, or an event's id.",
 )
 PROBLEMS = {
     400: "Something that was sent has no meaning here: `errors` names it.",
@@ -91,6 +103,22 @@ class Describing(AutoSchema):
         found = super()._map_basic_serializer(serializer, direction)
         return {**found, "additionalProperties": False} if direction == "request" else found
 
+    def _map_serializer_field(self, field: Any, direction: Any, *args: Any, **more: Any) -> Any:
+        """Blanks around are taken away before it is asked whether anything is left."""
+        found = super()._map_serializer_field(field, direction, *args, **more)
+        plain = type(field) is serializers.CharField or type(field).__name__ == "Text"
+        if direction != "request" or not plain:
+            return found
+        return {**found, "pattern": TEXT if field.allow_blank else SOME_TEXT}
+
+    def _get_filter_parameters(self) -> Any:
+        found = super()._get_filter_parameters()
+        for parameter in found:
+            schema = parameter["schema"]
+            if schema == {"type": "string"}:
+                schema["pattern"] = SOME_TEXT
+        return found
+
     def get_operation_id(self) -> str:
         return operation_id(self.view.act)  # type: ignore[attr-defined]
 
@@ -117,7 +145,8 @@ class Describing(AutoSchema):
         return {said.status: found, **failures, **others}
 
     def get_override_parameters(self) -> list[Any]:
-        return [KEY] if self.said.once else []
+        named = [self.view.identified] if "{id}" in self.path else []  # type: ignore[attr-defined]
+        return [*named, KEY] if self.said.once else named
 
     def _failures(self) -> Iterator[int]:
         yield from (400, 401, 403)

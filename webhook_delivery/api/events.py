@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhook_delivery.api.base import ListView, may
-from webhook_delivery.api.describing import Said
+from webhook_delivery.api.describing import EVENT, Said
 from webhook_delivery.api.fields import Moment
 from webhook_delivery.api.filters import EventFilter
 from webhook_delivery.api.paging import EventPages
@@ -75,7 +75,7 @@ class EventView(ListView):
     }
     filterset_class = EventFilter
     pagination_class = EventPages
-    lookup_value_regex = "(?:evt_)?[0-9a-fA-F-]{32,36}"
+    identified = EVENT
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """A page of events, the latest first, each with what became of it."""
@@ -86,7 +86,8 @@ class EventView(ListView):
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One event: its body, what it can be searched by, and what it is owed to."""
-        event = self.get_queryset().defer(None).filter(pk=event_of(pk)).first()
+        wanted = event_of(pk)
+        event = self.get_queryset().defer(None).filter(pk=wanted).first() if wanted else None
         if event is None:
             raise Http404
         [event] = _with_fates([event])

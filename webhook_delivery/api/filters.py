@@ -48,6 +48,8 @@ class StrictBackend(filters.DjangoFilterBackend):
         if unknown := sorted(set(request.query_params) - known):
             said = f"No such filter; there are: {', '.join(sorted(known))}."
             raise ValidationError({name: [said] for name in unknown})
+        if empty := sorted(name for name, value in request.query_params.items() if not value):
+            raise ValidationError({name: ["Leave it out, or give a value."] for name in empty})
         if filterset is None:
             return queryset
         if not filterset.is_valid():
@@ -188,7 +190,8 @@ class EventFilter(filters.FilterSet):
 
     def happened_since(self, rows: EventQuerySet, name: str, value: datetime) -> EventQuerySet:
         """Ids are in the order of time, and in the index that the list is read by."""
-        return rows.filter(pk__gte=first_at(value), created_at__gte=value)
+        since = within(value)
+        return rows.filter(pk__gte=first_at(since), created_at__gte=since)
 
 
 class EndpointFilter(filters.FilterSet):
@@ -198,15 +201,19 @@ class EndpointFilter(filters.FilterSet):
     tenant = filters.CharFilter(label="Exactly.")
     owner = filters.CharFilter(label="Exactly: `shop.customer:7`.")
     name = filters.CharFilter(label="Exactly.")
-    failing = filters.BooleanFilter(method="fails", label="Whether nothing arrives there now.")
+    failing = filters.ChoiceFilter(
+        choices=[("true", "true"), ("false", "false")],
+        method="fails",
+        label="Whether nothing arrives there now.",
+    )
 
     class Meta:
         model = Endpoint
         fields: list[str] = []
 
-    def fails(self, rows: EndpointQuerySet, name: str, value: bool) -> EndpointQuerySet:
+    def fails(self, rows: EndpointQuerySet, name: str, value: str) -> EndpointQuerySet:
         failing = rows.failing()
-        return failing if value else rows.exclude(pk__in=failing.values("pk"))
+        return failing if value == "true" else rows.exclude(pk__in=failing.values("pk"))
 
 
 class RedeliveryFilter(filters.FilterSet):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
 SIZE, LARGEST = 50, 200
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is the number of a row."""
+    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 class Pages(CursorPagination):
@@ -20,6 +26,18 @@ class Pages(CursorPagination):
     page_size_query_param = "page_size"
     invalid_cursor_message = "That is no cursor of ours: take `next` or `previous` from a page."
 
+    def get_page_size(self, request: Request) -> int:
+        asked = request.query_params.get("page_size", str(SIZE))
+        if not is_number(asked) or not 1 <= int(asked) <= LARGEST:
+            raise ValidationError({"page_size": [f"Use a number from 1 to {LARGEST}."]})
+        return int(asked)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """With the bounds, of which DRF does not tell."""
+        size = {"type": "integer", "minimum": 1, "maximum": LARGEST, "default": SIZE}
+        cursor, page_size = super().get_schema_operation_parameters(view)
+        return [cursor, {**page_size, "schema": size}]
+
     def decode_cursor(self, request: Request) -> Cursor | None:
         cursor = super().decode_cursor(request)
         if cursor and cursor.position is not None and not self.is_position(str(cursor.position)):
@@ -27,7 +45,7 @@ class Pages(CursorPagination):
         return cursor
 
     def is_position(self, text: str) -> bool:
-        return text.isascii() and text.isdecimal() and len(text) < 19
+        return is_number(text)
 
 
 class EventPages(Pages):

@@ -176,7 +176,7 @@ class Endpoint(models.Model):
 
     @property
     def address(self) -> str:
-        """Its URL without path, query and user names, which may hold tokens; empty if it is none."""
+        """Its URL without path, query and user names, which may be secret; empty if it is none."""
         try:
             parts = urlsplit(self.url)
             port = "" if parts.port is None else f":{parts.port}"
