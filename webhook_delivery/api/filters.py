@@ -48,7 +48,9 @@ class StrictBackend(filters.DjangoFilterBackend):
         if unknown := sorted(set(request.query_params) - known):
             said = f"No such filter; there are: {', '.join(sorted(known))}."
             raise ValidationError({name: [said] for name in unknown})
-        if empty := sorted(name for name, value in request.query_params.items() if not value):
+        if empty := sorted(
+            name for name, value in request.query_params.items() if not value.strip()
+        ):
             raise ValidationError({name: ["Leave it out, or give a value."] for name in empty})
         if filterset is None:
             return queryset

@@ -36,7 +36,8 @@ class Pages(CursorPagination):
         """With the bounds, of which DRF does not tell."""
         size = {"type": "integer", "minimum": 1, "maximum": LARGEST, "default": SIZE}
         cursor, page_size = super().get_schema_operation_parameters(view)
-        return [cursor, {**page_size, "schema": size}]
+        text = {"type": "string", "pattern": r"^[^\x00\s]+$"}
+        return [{**cursor, "schema": text}, {**page_size, "schema": size}]
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         cursor = super().decode_cursor(request)
