@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from django.contrib.auth.models import User
@@ -46,16 +47,17 @@ def seven(db):
 @pytest.mark.parametrize("line", CURLS)
 def test_what_the_guide_types_works(line, root, seven):
     words = shlex.split(line)
-    options = dict(zip(words, words[1:], strict=False))
+    options = dict(pairwise(words))
     address = next(word for word in words if word.startswith("$API"))
-    headers = [word.partition(": ") for word in words if ": " in word and not word.startswith("{")]
+    headers = dict(word.split(": ") for word in words if ": " in word and word[0] != "{")
+    key = {"HTTP_IDEMPOTENCY_KEY": headers[HEADER]} if HEADER in headers else {}
 
     answer = root.generic(
         options.get("-X", "GET"),
         address.replace("$API", "/webhooks/api"),
         options.get("-d", ""),
-        next((value for name, _, value in headers if name == "Content-Type"), ""),
-        **{"HTTP_IDEMPOTENCY_KEY": value for name, _, value in headers if name == HEADER},
+        headers.get("Content-Type", ""),
+        **key,
     )
 
     assert answer.status_code in (200, 201), answer.content

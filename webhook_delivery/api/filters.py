@@ -48,9 +48,8 @@ class StrictBackend(filters.DjangoFilterBackend):
         if unknown := sorted(set(request.query_params) - known):
             said = f"No such filter; there are: {', '.join(sorted(known))}."
             raise ValidationError({name: [said] for name in unknown})
-        if empty := sorted(
-            name for name, value in request.query_params.items() if not value.strip()
-        ):
+        given = request.query_params.items()
+        if empty := sorted(name for name, value in given if not str(value).strip()):
             raise ValidationError({name: ["Leave it out, or give a value."] for name in empty})
         if filterset is None:
             return queryset
