@@ -17,8 +17,8 @@ def effective() -> dict[str, Any]:
     """
     Say the value of each setting, by name, whether it was set or is the default.
 
-    Of `SECRET_KEYS` each key is `***`, so that it is seen how many there are; of an address, so
-    is whatever stands before its host.
+    A secret is `***`, and so is each of several, so that it is seen how many there are; of an
+    address, only what stands before its host is, and its query is left out.
     """
     return {name: _told(name, getattr(settings, name)) for name in sorted(KNOWN)}
 
@@ -29,18 +29,23 @@ def changed() -> frozenset[str]:
 
 
 def _told(name: str, value: Any) -> Any:
+    if name == "EGRESS_PROXY" and value:
+        return _address(value)
     if name in SECRET:
-        return _without_secret(value)
+        return _hidden(value)
     if isinstance(value, Mapping):
         return dict(value)
     return list(value) if isinstance(value, list | tuple | set | frozenset) else value
 
 
-def _without_secret(value: Any) -> Any:
+def _hidden(value: Any) -> Any:
     if value is None:
         return None
-    if not isinstance(value, str):
-        return [HIDDEN for _each in value]
+    return HIDDEN if isinstance(value, str) else [HIDDEN for _each in value]
+
+
+def _address(value: str) -> str:
     parts = urlsplit(value)
     host = parts.netloc.rpartition("@")[2]
-    return value if host == parts.netloc else parts._replace(netloc=f"{HIDDEN}@{host}").geturl()
+    shown = host if host == parts.netloc else f"{HIDDEN}@{host}"
+    return parts._replace(netloc=shown, query="").geturl()

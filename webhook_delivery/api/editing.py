@@ -23,6 +23,7 @@ class EndpointSerializer(Shown):
     )
     tenant = serializers.CharField()
     owner = serializers.CharField()
+    contact = serializers.CharField(help_text="Who is written to when it fails for long.")
     state = serializers.ChoiceField(choices=Endpoint.State.choices)
     state_reason = serializers.CharField()
     resume_at = Moment(allow_null=True, help_text="When it is switched on by itself.")
@@ -83,6 +84,7 @@ class EndpointChangesSerializer(Reasoned):
     name = serializers.CharField(max_length=200, required=False)
     tenant = serializers.CharField(max_length=100, allow_blank=True, required=False)
     owner = serializers.CharField(max_length=200, allow_blank=True, required=False)
+    contact = serializers.EmailField(max_length=254, allow_blank=True, required=False)
     subscriptions = serializers.ListField(
         child=serializers.CharField(max_length=200),
         max_length=100,

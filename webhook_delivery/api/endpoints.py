@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.db import router
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
-from rest_framework import serializers, status
+from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhook_delivery import batches, endpoints, publishing, tenancy
 from webhook_delivery.api import changing
+from webhook_delivery.api.asking import (
+    MissedSerializer,
+    Nothing,
+    PauseSerializer,
+    ProbedSerializer,
+    ProbeSerializer,
+    ResumeSerializer,
+    RotationSerializer,
+    SecretSerializer,
+    SinceSerializer,
+    SwitchedSerializer,
+)
 from webhook_delivery.api.base import ListView, may
 from webhook_delivery.api.describing import Said
 from webhook_delivery.api.editing import (
@@ -25,85 +37,23 @@ from webhook_delivery.api.editing import (
     EndpointSerializer,
     NewEndpointSerializer,
 )
-from webhook_delivery.api.fields import Float, Moment
 from webhook_delivery.api.filters import EndpointFilter
 from webhook_delivery.api.once import once
 from webhook_delivery.api.problems import Conflict
-from webhook_delivery.api.reading import Reasoned, Strict
+from webhook_delivery.api.reading import Reasoned
 from webhook_delivery.api.redeliveries import RedeliverySerializer
-from webhook_delivery.api.showing import DeliverySerializer, Shown, with_last_attempts
+from webhook_delivery.api.showing import DeliverySerializer, with_last_attempts
 from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Endpoint
+from webhook_delivery.probing import probe
 from webhook_delivery.selecting import selection_of
-
-LONGEST_PAUSE = timedelta(days=366)
-LONGEST_OVERLAP_HOURS = 24 * 366
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""There were no webhooks before."""
-
 
 NEW = {"url": "https://example.com/hooks", "subscriptions": ["order.*"], "tenant": "acme"}
 SINCE = {"since": "2026-11-22T03:00:00Z", "rate": 10, "reason": "they are back"}
 ACTS = ("retrieve", "partial_update", "rotate_secret", "pause", "resume", "switch_off", "test",
-        "recover", "recover_missed")  # fmt: skip
+        "probe", "recover", "recover_missed")  # fmt: skip
 OF_FIRST = {f"endpoints.{name}": "$response.body#/results/0/id" for name in ACTS}
 OF_NEW = {f"endpoints.{name}": "$response.body#/id" for name in ACTS}
-
-
-class Nothing(Strict):
-    """Nothing has to be said."""
-
-
-class PauseSerializer(Reasoned):
-    """Until when, and why."""
-
-    until = Moment(required=False, allow_null=True, help_text="Null: until somebody resumes it.")
-
-    def validate_until(self, until: Any) -> Any:
-        now = timezone.now()
-        if until and not now < until <= now + LONGEST_PAUSE:
-            raise serializers.ValidationError("Choose a moment within the next year.")
-        return until
-
-
-class RotationSerializer(Reasoned):
-    """For how long the secret before signs too."""
-
-    overlap_hours = Float(
-        default=24.0,
-        min_value=0,
-        max_value=LONGEST_OVERLAP_HOURS,
-        help_text="0: it is in the wrong hands.",
-    )
-
-
-class SinceSerializer(Reasoned):
-    """Since when, and how fast."""
-
-    since = Moment()
-    rate = Float(required=False, allow_null=True, min_value=0.001, max_value=10_000)
-
-
-class MissedSerializer(SinceSerializer):
-    def validate_since(self, since: datetime) -> datetime:
-        if not EARLIEST <= since < timezone.now():
-            raise serializers.ValidationError("Choose a moment that has passed, since 2000.")
-        return since
-
-
-class SwitchedSerializer(Shown):
-    """What came of switching an endpoint."""
-
-    changed = serializers.BooleanField(help_text="False: it was so already.")
-    moved = serializers.IntegerField(help_text="How many deliveries were held, or released.")
-    endpoint = EndpointSerializer()
-
-
-class SecretSerializer(Shown):
-    """A secret, shown this once."""
-
-    secret = serializers.CharField(allow_null=True)
-    notice = serializers.CharField(required=False)
 
 
 class EndpointView(ListView):
@@ -125,9 +75,10 @@ class EndpointView(ListView):
             SecretSerializer, RotationSerializer, example={"overlap_hours": 24}, once=True
         ),
         "pause": Said(SwitchedSerializer, PauseSerializer, example={"reason": "they asked us to"}),
-        "resume": Said(SwitchedSerializer, Reasoned, example={"reason": "they are back"}),
+        "resume": Said(SwitchedSerializer, ResumeSerializer, example={"reason": "they are back"}),
         "switch_off": Said(SwitchedSerializer, Reasoned, example={"reason": "they left"}),
         "test": Said(DeliverySerializer, Nothing, 202, once=True),
+        "probe": Said(ProbedSerializer, ProbeSerializer, example={"rate": 10}),
         "recover": Said(RedeliverySerializer, SinceSerializer, 201, SINCE, once=True),
         "recover_missed": Said(RedeliverySerializer, MissedSerializer, 201, SINCE, once=True),
     }
@@ -180,7 +131,7 @@ class EndpointView(ListView):
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: int) -> Response:
         """Switch it on, and send what was held."""
-        return self._switch(endpoints.switch_on, **self.given(Reasoned))
+        return self._switch(endpoints.switch_on, **self.given(ResumeSerializer))
 
     @action(detail=True, methods=["post"], url_path="switch-off")
     def switch_off(self, request: Request, pk: int) -> Response:
@@ -194,10 +145,27 @@ class EndpointView(ListView):
         self.given(Nothing)
         endpoint = self._own()
         if endpoint.state != Endpoint.State.ON:
-            raise Conflict(f"{endpoint} is {endpoint.get_state_display()}: resume it first.")
+            raise Conflict(f"{endpoint} is {endpoint.get_state_display()}: probe it instead.")
         event = publishing.publish_test(endpoint, by=request.user)
         [sent] = with_last_attempts(event.deliveries.select_related("endpoint"))
         return Response(DeliverySerializer(sent).data, status.HTTP_202_ACCEPTED)
+
+    @action(detail=True, methods=["post"])
+    def probe(self, request: Request, pk: int) -> Response:
+        """
+        Send a test event now and wait for the answer, whatever its state. If it arrives, one that
+        was switched off for failing is on again, for who may switch endpoints.
+        """
+        given, switches = self.given(ProbeSerializer), may(request, "pause_endpoint")
+        probed = probe(self._own(), by=request.user, switches=switches, **given)
+        [sent] = with_last_attempts([probed.delivery])
+        told = {
+            "arrived": probed.arrived,
+            "switched_on": probed.switched is not None and probed.switched.changed,
+            "released": len(probed.switched.moved) if probed.switched else 0,
+            "delivery": sent,
+        }
+        return Response(ProbedSerializer(told).data)
 
     @action(detail=True, methods=["post"])
     @once

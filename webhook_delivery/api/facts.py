@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import urlsplit
-
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webhook_delivery import health, tenancy
+from webhook_delivery import configuration, health, tenancy
 from webhook_delivery.api.base import View
 from webhook_delivery.api.describing import Said
 from webhook_delivery.api.showing import Shown
-from webhook_delivery.conf import KNOWN, settings
-from webhook_delivery.shaping import SENSITIVE
 from webhook_delivery.version import __version__
 
 
@@ -23,7 +18,7 @@ class ConfigSerializer(Shown):
 
     version = serializers.CharField()
     settings = serializers.DictField(
-        help_text="Each of `WEBHOOK_DELIVERY` that is no secret, with its default if it is not set."
+        help_text="Each of `WEBHOOK_DELIVERY`, or its default; what is secret is `***`."
     )
 
 
@@ -52,8 +47,7 @@ class ConfigView(View):
 
     def retrieve(self, request: Request) -> Response:
         """The settings in force; neither keys nor passwords are among them."""
-        shown = {name: _shown(name) for name in sorted(KNOWN) if not SENSITIVE.search(name)}
-        return Response({"version": __version__, "settings": shown})
+        return Response({"version": __version__, "settings": configuration.effective()})
 
 
 class HealthView(View):
@@ -72,13 +66,3 @@ class HealthView(View):
             "remarks": health.remarks() if whole else [],
         }
         return Response(told, status=503 if found else 200)
-
-
-def _shown(name: str) -> Any:
-    value = getattr(settings, name)
-    return _without_password(value) if name == "EGRESS_PROXY" and value else value
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

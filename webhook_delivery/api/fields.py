@@ -53,3 +53,12 @@ class Number(serializers.IntegerField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"min_value": 1, "max_value": LARGEST, **options})
+
+
+class Rate(Float):
+    """How many requests a second it is sent at most from now on."""
+
+    def __init__(self, **given: Any) -> None:
+        bounds = {"min_value": 0.001, "max_value": 10_000, "allow_null": True, "default": None}
+        said = "How many requests a second it is sent at most from then on; null: as before."
+        super().__init__(**{"help_text": said, **bounds, **given})

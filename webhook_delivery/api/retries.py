@@ -17,7 +17,8 @@ from webhook_delivery.api.describing import Said
 from webhook_delivery.api.fields import Float, Moment
 from webhook_delivery.api.reading import Strict
 from webhook_delivery.api.showing import DeliverySerializer, Shown
-from webhook_delivery.counting import count, count_each
+from webhook_delivery.backlog import backlog_of
+from webhook_delivery.counting import count
 from webhook_delivery.models import Delivery, DeliveryQuerySet
 
 COUNTED = 10_000
@@ -57,8 +58,8 @@ class DrainedSerializer(Shown):
 class CountsSerializer(Shown):
     """How many there are."""
 
-    waiting = serializers.IntegerField(help_text="For their next attempt, to endpoints on.")
-    due = serializers.IntegerField(help_text="Of these, whose time has come.")
+    due = serializers.IntegerField(help_text="Their time has come, and their endpoints are on.")
+    waiting = serializers.IntegerField(help_text="For a later attempt, or for their turn.")
     sending = serializers.IntegerField()
     held = serializers.IntegerField(help_text="Until their endpoints are resumed.")
     dead = serializers.IntegerField(help_text="Not to be attempted again, unless you redeliver.")
@@ -98,18 +99,11 @@ class RetryView(DeliveryList):
 
     def _counted(self) -> dict[str, Any]:
         rows = cast(DeliveryQuerySet, self.get_queryset().select_related(None))
-        parts = {
-            "waiting": rows.waiting(),
-            "due": rows.due(),
-            "sending": rows.sending(),
-            "held": rows.held(),
-            "dead": rows.dead(),
-        }
-        numbers = count_each(parts, cap=COUNTED, using=rows.db)
-        oldest = rows.due().order_by("due_at").values_list("due_at", flat=True).first()
+        told = backlog_of(rows, cap=COUNTED).as_dict()
+        oldest = told["oldest_due_at"]
         return {
-            "counts": {name: number.of for name, number in numbers.items()},
-            "capped": [name for name, number in numbers.items() if number.capped],
+            "counts": {name: told[str(name)] for name in CountsSerializer().fields},
+            "capped": told["capped"],
             "oldest_due_at": oldest and Moment().to_representation(oldest),
         }
 

@@ -28,6 +28,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "endpoints.resume": ("view_endpoint", "pause_endpoint"),
     "endpoints.switch_off": ("view_endpoint", "pause_endpoint"),
     "endpoints.test": ("view_endpoint", "test_endpoint"),
+    "endpoints.probe": ("view_endpoint", "test_endpoint"),
     "endpoints.recover": ("view_endpoint", "view_delivery", "bulk_redeliver_delivery"),
     "endpoints.recover_missed": ("view_endpoint", "bulk_redeliver_delivery"),
     "events.list": ("view_event",),

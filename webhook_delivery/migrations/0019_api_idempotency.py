@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('webhook_delivery', '0016_failing_and_source'),
+        ('webhook_delivery', '0018_contact'),
     ]
 
     operations = [

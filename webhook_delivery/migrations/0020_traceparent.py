@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False  # MySQL cannot change a table inside a transaction
 
-    dependencies = [("webhook_delivery", "0018_contact")]
+    dependencies = [("webhook_delivery", "0019_api_idempotency")]
 
     operations = [
         migrations.AddField(

@@ -1,0 +1,96 @@
+"""What is asked of one endpoint: to be paused, tested, given a new secret; and what comes of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+from rest_framework import serializers
+
+from webhook_delivery.api.editing import EndpointSerializer
+from webhook_delivery.api.fields import Float, Moment, Rate
+from webhook_delivery.api.reading import Reasoned, Strict
+from webhook_delivery.api.showing import DeliverySerializer, Shown
+
+LONGEST_PAUSE = timedelta(days=366)
+LONGEST_OVERLAP_HOURS = 24 * 366
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""There were no webhooks before."""
+
+
+class Nothing(Strict):
+    """Nothing has to be said."""
+
+
+class PauseSerializer(Reasoned):
+    """Until when, and why."""
+
+    until = Moment(required=False, allow_null=True, help_text="Null: until somebody resumes it.")
+
+    def validate_until(self, until: Any) -> Any:
+        now = timezone.now()
+        if until and not now < until <= now + LONGEST_PAUSE:
+            raise serializers.ValidationError("Choose a moment within the next year.")
+        return until
+
+
+class RotationSerializer(Reasoned):
+    """For how long the secret before signs too."""
+
+    overlap_hours = Float(
+        default=24.0,
+        min_value=0,
+        max_value=LONGEST_OVERLAP_HOURS,
+        help_text="0: it is in the wrong hands.",
+    )
+
+
+class SinceSerializer(Reasoned):
+    """Since when, and how fast."""
+
+    since = Moment()
+    rate = Float(required=False, allow_null=True, min_value=0.001, max_value=10_000)
+
+
+class MissedSerializer(SinceSerializer):
+    def validate_since(self, since: datetime) -> datetime:
+        if not EARLIEST <= since < timezone.now():
+            raise serializers.ValidationError("Choose a moment that has passed, since 2000.")
+        return since
+
+
+class ProbeSerializer(Strict):
+    """How fast it is sent what was held, if it is on again."""
+
+    rate = Rate()
+
+
+class ResumeSerializer(Reasoned):
+    """Why, and how fast it is sent what was held."""
+
+    rate = Rate()
+
+
+class ProbedSerializer(Shown):
+    """What came of a test that was waited for."""
+
+    arrived = serializers.BooleanField()
+    switched_on = serializers.BooleanField(help_text="Whether it is on again by this.")
+    released = serializers.IntegerField(help_text="How many deliveries that were held.")
+    delivery = DeliverySerializer()
+
+
+class SwitchedSerializer(Shown):
+    """What came of switching an endpoint."""
+
+    changed = serializers.BooleanField(help_text="False: it was so already.")
+    moved = serializers.IntegerField(help_text="How many deliveries were held, or released.")
+    endpoint = EndpointSerializer()
+
+
+class SecretSerializer(Shown):
+    """A secret, shown this once."""
+
+    secret = serializers.CharField(allow_null=True)
+    notice = serializers.CharField(required=False)
