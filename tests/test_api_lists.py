@@ -239,7 +239,7 @@ class TestFilters:
     @pytest.mark.parametrize(
         "asked",
         ["stat=dead", "state=ded", "endpoint=x", "endpoint=" + "9" * 30, "endpoint=", "since=today",
-         "status=1000", "reason=rain", "q=%00", "fate=nice", "state="],
+         "status=1000", "state=dead,,held", "reason=rain", "q=%00", "fate=nice", "state="],
     )  # fmt: skip
     def test_what_has_no_meaning_is_refused_and_named(self, root, some, asked):
         answer = root.get(f"{API}deliveries/?{asked}")

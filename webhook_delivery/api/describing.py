@@ -117,6 +117,8 @@ class Describing(AutoSchema):
             schema = parameter["schema"]
             if schema == {"type": "string"}:
                 schema["pattern"] = SOME_TEXT
+            if schema.get("type") == "array":
+                schema["minItems"] = 1
         return found
 
     def get_operation_id(self) -> str:

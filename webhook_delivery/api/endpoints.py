@@ -41,7 +41,7 @@ from webhook_delivery.api.filters import EndpointFilter
 from webhook_delivery.api.once import once
 from webhook_delivery.api.problems import Conflict
 from webhook_delivery.api.reading import Reasoned
-from webhook_delivery.api.redeliveries import RedeliverySerializer
+from webhook_delivery.api.redelivering import RedeliverySerializer
 from webhook_delivery.api.showing import DeliverySerializer, with_last_attempts
 from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Endpoint

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django import forms
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
+from django_filters.fields import BaseCSVField
 from django_filters.utils import translate_validation
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ValidationError
@@ -87,8 +89,19 @@ class MomentFilter(filters.IsoDateTimeFilter):
         return super().filter(qs, value and within(value))
 
 
+class Several(BaseCSVField):
+    """Values with commas between, and none of them empty."""
+
+    def clean(self, value: Any) -> Any:
+        if value and not all(value):
+            raise forms.ValidationError("Something is missing beside a comma.")
+        return super().clean(value)
+
+
 class States(filters.BaseInFilter, filters.ChoiceFilter):
     """Any of several, with commas between."""
+
+    base_field_class = Several
 
 
 class DeliveryFilter(filters.FilterSet):

@@ -67,4 +67,16 @@ def described(prefix: str, language: str | None) -> dict[str, Any]:
         generator = SchemaGenerator(patterns=urlpatterns)
         document: dict[str, Any] = generator.get_schema(request=None, public=True)
     document["servers"] = [{"url": prefix.rstrip("/") or "/"}]
-    return document
+    found: dict[str, Any] = _without_hints(document)
+    return found
+
+
+def _without_hints(value: Any) -> Any:
+    """Without what drf-spectacular leaves for hooks that are not asked."""
+    match value:
+        case dict():
+            kept = (name for name in value if name != "x-spec-enum-id")
+            return {name: _without_hints(value[name]) for name in kept}
+        case list():
+            return [_without_hints(each) for each in value]
+    return value
