@@ -196,6 +196,35 @@ def test_whatever_the_project_lets_through_ours_is_closed(authenticators, addres
     assert answer["WWW-Authenticate"]
 
 
+def test_settings_for_the_projects_own_api_change_nothing_here(address, settings):
+    """They are read live, or not at all."""
+    settings.REST_FRAMEWORK = {
+        "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+        "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.NamespaceVersioning",
+        "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+        "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.StaticHTMLRenderer"],
+        "EXCEPTION_HANDLER": "tests.nowhere",
+        "NON_FIELD_ERRORS_KEY": "all",
+        "DATETIME_FORMAT": "%d.%m.%Y",
+        "STRICT_JSON": False,
+    }
+    admin = signed_in(role="admin")
+
+    [row] = admin.get(f"{API}deliveries/").json()["results"]
+    wrong = admin.post(f"{API}redeliveries/", {"selection": 7}, format="json").json()
+    odd = admin.generic("POST", f"{API}retries/drain/", b'{"seconds": NaN}', "application/json")
+
+    assert row["created_at"].endswith("Z")
+    assert [each["pointer"] for each in wrong["errors"]] == ["#/selection"]
+    assert odd.status_code == 400
+
+
+def test_no_act_is_inside_of_a_transaction_of_its_request():
+    """With ATOMIC_REQUESTS, a drain would hold locks while it waits for receivers."""
+    for pattern in urls.urlpatterns:
+        assert pattern.callback._non_atomic_requests >= {"default"}
+
+
 def test_more_deliveries_take_more_rights(address):
     rights = {
         "operator": {"ids": 201, "endpoint": 201, "all": 403},

@@ -61,6 +61,7 @@ class View(GenericViewSet[Any]):
     permission_classes = [HasRights]
     renderer_classes = [JSONRenderer]
     parser_classes = [BoundedJSONParser]
+    versioning_class = None
     http_method_names = ["get", "head", "post", "patch"]
     schema = Describing()
     said: ClassVar[Mapping[str, Said]]

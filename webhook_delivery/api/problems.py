@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import set_rollback
 
 from webhook_delivery.patience import TooSlow
@@ -91,7 +92,8 @@ def _errors(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
     match detail:
         case dict():
             for name, inner in detail.items():
-                yield from _errors(inner, path if name == "non_field_errors" else f"{path}/{name}")
+                whole = name == api_settings.NON_FIELD_ERRORS_KEY
+                yield from _errors(inner, path if whole else f"{path}/{name}")
         case list():
             for number, inner in enumerate(detail):
                 deeper = isinstance(inner, dict | list)

@@ -16,6 +16,10 @@ LARGEST_BODY = 1024 * 1024
 
 
 class BoundedJSONParser(JSONParser):
+    """JSON as its standard has it, without NaN, whatever the project's own API takes."""
+
+    strict = True
+
     def parse(
         self,
         stream: IO[Any],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
+from django.db import connections, transaction
 from django.urls import URLPattern, path
 
 try:
@@ -41,7 +41,8 @@ for each in LISTED:
 
 def _without_transaction(pattern: URLPattern) -> URLPattern:
     """The verbs have their own: with ATOMIC_REQUESTS, a drain would send inside of one."""
-    pattern.callback = transaction.non_atomic_requests(pattern.callback)
+    for alias in connections:
+        pattern.callback = transaction.non_atomic_requests(alias)(pattern.callback)
     return pattern
 
 
