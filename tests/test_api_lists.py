@@ -274,6 +274,6 @@ def test_no_secret_is_in_any_answer(root, settings):
     for secret in (created["secret"], "t0k3n", "pa55word", "cw_0x689RpI", settings.SECRET_KEY):
         assert not [text for text in told if secret in text], secret
     config = root.get(f"{API}config/").json()["settings"]
-    assert config["EGRESS_PROXY"] == "http://proxy.internal:4750/"
+    assert config["EGRESS_PROXY"] == "http://***@proxy.internal:4750/"
     assert config["CONCURRENCY"] == 8
-    assert "SECRET_KEYS" not in config
+    assert config["SECRET_KEYS"] == ["***"]
