@@ -22,6 +22,8 @@ from webhook_delivery.api.schema import described
 from webhook_delivery.api.throttling import RATES
 from webhook_delivery.models import Delivery, Endpoint
 
+pytestmark = pytest.mark.everywhere_once
+
 GUIDE = (BASE_DIR / "docs" / "api.md").read_text()
 CURLS = re.findall(r"^\$ curl \$AUTH (.*)$", GUIDE, re.MULTILINE)
 
@@ -101,7 +103,6 @@ def test_the_projects_own_description_is_left_alone(db):
     assert before == (spectacular_settings.TITLE, spectacular_settings.OAS_VERSION)
 
 
-@pytest.mark.everywhere_once
 @pytest.mark.parametrize("missing", ["rest_framework", "django_filters", "drf_spectacular"])
 def test_the_app_works_without_the_extra_and_its_api_says_what_it_needs(missing):
     code = f"""

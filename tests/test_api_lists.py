@@ -254,6 +254,9 @@ class TestFilters:
         assert ids(root, "events/?source=shop.order:2") == [
             Event.objects.get(source="shop.order:2").webhook_id
         ]
+        assert ids(root, "events/?until=2020-01-01T00:00:00Z") == []
+        assert len(ids(root, "events/?until=2100-01-01T00:00:00Z&tenant=acme")) == 0
+        assert len(ids(root, "events/?until=2100-01-01T00:00:00Z")) == 3
         assert ids(root, "attempts/?delivery=1&verdict=dead&reason=timeout&status=500") == []
 
 

@@ -132,7 +132,7 @@ class Settings:
 
     CONSOLE_TENANTS: str | None = None
     """The dotted path of a function that is given a user, and returns the tenants of which the
-    console shows that user something; None: of all."""
+    console and the API show that user something; None: of all."""
 
     CONFIRM_TYPED_ABOVE: int = 1000
     """Above so many, who redelivers types the number, so that nobody sends thousands by a slip."""
