@@ -13,10 +13,11 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 5. the proof:           history → logbook → judging → verification; archive → restoring
 6. many at once:        gradual → batches → selecting, guarding, missing → pump;
                         acknowledging → grouping; charts → figures → rollups
-7. around it:           conf, checks, validation, clock, relating → references, keys, endpoints,
-                        subscribing, redelivery, forwarding, health → pulse, roles, admin;
+7. what goes:           retention → pruning; erasing
+8. around it:           conf, checks, validation, clock, relating → references, keys, endpoints,
+                        subscribing, redelivery, forwarding, health → symptoms, pulse, roles, admin;
                         rotation, of one secret, and resealing, of all
-8. the other side:      verifying → receiving; testing, for those who use the app
+9. the other side:      verifying → receiving; testing, for those who use the app
 """
 
 from __future__ import annotations

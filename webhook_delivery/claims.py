@@ -69,6 +69,8 @@ class Claim:
     """Whether nothing has arrived there since an attempt failed, or was refused."""
     orphaned: bool = False
     """Whether its event or its endpoint is gone: then there is nothing to send."""
+    hollow: bool = False
+    """Whether its event's body is gone: then there is nothing to send either."""
     _leased: float = 0.0
     """When, by the worker's monotonic clock, the claim was asked for: before its lease began."""
     _dated: float = field(default_factory=time.monotonic)

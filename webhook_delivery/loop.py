@@ -10,7 +10,7 @@ from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from webhook_delivery import doorbell, endpoints, lifecycle, pump
+from webhook_delivery import doorbell, endpoints, lifecycle, pruning, pump
 from webhook_delivery.drain import drain
 from webhook_delivery.listening import Listener
 from webhook_delivery.report import Report
@@ -22,12 +22,16 @@ ROUND_SECONDS = 20
 """How often lost claims and strays are looked for, also while requests are in flight."""
 RUN_SECONDS = 900
 """How long one drain goes on without a pause, before it may wait for requests that hang."""
+PRUNE_SECONDS = 5
+"""How long is pruned, at most, after one drain that is not followed by others."""
 
 
 def once(*, using: str, seconds: float) -> Report:
     """Take over what was lost, send what is due, and return what was done; begin nothing late."""
     _begin(using)
-    return drain(using=using, seconds=seconds)
+    report = drain(using=using, seconds=seconds)
+    _try(partial(pruning.prune, using=using, seconds=PRUNE_SECONDS))
+    return report
 
 
 def run(*, using: str, stopped: Callable[[], bool]) -> None:
@@ -56,11 +60,12 @@ class _Rounds:
 
     def __init__(self, using: str, listener: Listener) -> None:
         self._using, self._listener = using, listener
-        self._feed = pump.Feeder(using)
+        self._feed, self._prune = pump.Feeder(using), pruning.Pruner(using)
         self._over = 0.0
 
     def __call__(self) -> bool:
-        if self.left() > 0:
+        if self._over > time.monotonic():
+            self._prune()
             return self._feed()
         self._over = time.monotonic() + ROUND_SECONDS
         self._listener.prove()
@@ -68,7 +73,8 @@ class _Rounds:
         return True
 
     def left(self) -> float:
-        return self._over - time.monotonic()
+        """Until it must be called again, at the latest."""
+        return min(self._over - time.monotonic(), self._prune.left())
 
 
 def _begin(using: str) -> None:
@@ -81,7 +87,11 @@ def _begin(using: str) -> None:
         partial(lifecycle.move_up, using=using),
         schedules.ensure,
     ):
-        try:
-            part()
-        except Exception:  # a row that defies one part must not keep what is due from being sent
-            logger.exception("A part of the sweep failed; the rest goes on")
+        _try(part)
+
+
+def _try(part: Callable[[], object]) -> None:
+    try:
+        part()
+    except Exception:  # a row that defies one part must not keep what is due from being sent
+        logger.exception("A part of the sweep failed; the rest goes on")

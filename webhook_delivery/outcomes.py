@@ -33,6 +33,7 @@ class Fault(enum.StrEnum):
     EXHAUSTED = "exhausted"
     INTERNAL = "internal"
     EXPIRED = "expired"
+    ERASED = "erased"
     WORKER_LOST = "worker_lost"
     UNRECORDED = "unrecorded"
 
@@ -213,7 +214,7 @@ def _deferral(attempt: int, policy: Policy) -> float:
 
 
 def _permanent(outcome: Outcome, policy: Policy) -> bool:
-    if outcome.fault in (Fault.GONE, Fault.ABORTED, Fault.EXPIRED):
+    if outcome.fault in (Fault.GONE, Fault.ABORTED, Fault.EXPIRED, Fault.ERASED):
         return True
     if outcome.fault not in PERMANENT or outcome.status in RETRIED_CLIENT_ERRORS:
         return False

@@ -35,6 +35,7 @@ OURS = frozenset(
         Fault.EXHAUSTED,
         Fault.INTERNAL,
         Fault.EXPIRED,
+        Fault.ERASED,
         Fault.WORKER_LOST,
     }
 )

@@ -16,6 +16,7 @@ from webhook_delivery import (
     endpoints,
     lifecycle,
     overseeing,
+    pruning,
     pump,
     rollups,
     scheduling,
@@ -25,6 +26,9 @@ from webhook_delivery.models import Delivery
 from webhook_delivery.scheduling import schedules
 
 logger = logging.getLogger(__name__)
+
+RETAIN_SECONDS = 0.5
+"""How long the sweep itself prunes, before it drains."""
 
 
 def never_raises(task: Callable[[], None]) -> Callable[[], None]:
@@ -72,6 +76,12 @@ def _look_after_the_lost() -> None:
 
 
 @never_raises
+def prune() -> None:
+    """Delete what retention lets go, for as long as this may take a worker from the drains."""
+    pruning.prune(using=router.db_for_write(Delivery), seconds=scheduling.seconds_to_prune())
+
+
+@never_raises
 def sweep() -> None:
     """The safety net, every minute: whatever was forgotten is found here."""
     doorbell.begin_sweep(using=router.db_for_write(Delivery))
@@ -89,6 +99,7 @@ def _tidy() -> None:
     _mend_schedules()
     _add_up()
     _resolve()
+    _retain()
 
 
 # Each in a guard of its own: a row that defies one of them must not keep the rest from its work.
@@ -133,6 +144,13 @@ def _add_up() -> None:
 @never_raises
 def _resolve() -> None:
     acknowledging.resolve(using=router.db_for_write(Delivery))
+
+
+@never_raises
+def _retain() -> None:
+    """Most often a moment is enough; what is more is a task of its own."""
+    if not pruning.prune(using=router.db_for_write(Delivery), seconds=RETAIN_SECONDS).done:
+        scheduling.wake(task=scheduling.PRUNE)
 
 
 @never_raises

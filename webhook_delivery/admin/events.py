@@ -23,9 +23,8 @@ from webhook_delivery.admin.surroundings import deliveries_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.times import element
 from webhook_delivery.catalogue import entry_of
-from webhook_delivery.missing import first_at
 from webhook_delivery.models import Delivery, Event, SearchKey
-from webhook_delivery.models.event import event_of
+from webhook_delivery.models.event import event_of, first_at
 from webhook_delivery.references import is_reference
 from webhook_delivery.searching import key_and_value
 from webhook_delivery.validation import EVENT_TYPE

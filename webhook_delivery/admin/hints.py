@@ -35,6 +35,7 @@ LABELS: Mapping[str, Promise] = {
     Fault.EXHAUSTED: _("Worker exhausted"),
     Fault.INTERNAL: _("Failed in itself"),
     Fault.EXPIRED: _("Expired"),
+    Fault.ERASED: _("Body gone"),
     Fault.WORKER_LOST: _("Worker lost"),
     Fault.UNRECORDED: _("Record lost"),
 }
@@ -87,6 +88,10 @@ HINTS: Mapping[str, Promise] = {
     Fault.EXPIRED: _(
         "The event had expired before it could be sent, so nothing was sent; redeliver it if it "
         "should arrive all the same."
+    ),
+    Fault.ERASED: _(
+        "The event's body was erased, or removed when its time was over, so nothing was sent, and "
+        "nothing can be sent again."
     ),
     Fault.WORKER_LOST: _(
         "The worker ended before it could record an answer; the event may have arrived."

@@ -18,6 +18,9 @@ from webhook_delivery.conf import KNOWN, Settings, settings
 from webhook_delivery.scheduling.oddities import knows_cluster
 from webhook_delivery.validation import validate_pattern, validate_schedule
 
+DAYS = {name for name in KNOWN if name.startswith("RETAIN_")}
+"""Numbers, or None: for ever."""
+LONGEST_DAYS = 36_500
 SECRET = {"SECRET_KEYS", "EGRESS_PROXY"}
 
 
@@ -51,7 +54,7 @@ def _names() -> Iterator[CheckMessage]:
 
 def _types() -> Iterator[CheckMessage]:
     for name, value in _configured().items():
-        if name in KNOWN and not _fits(value, vars(Settings)[name]):
+        if name in KNOWN and not _fits(name, value):
             yield Error(
                 f"WEBHOOK_DELIVERY[{name!r}] is {_shown(name, value)}.",
                 hint=f"It should look like its default, {vars(Settings)[name]!r}.",
@@ -64,7 +67,8 @@ def _shown(name: str, value: Any) -> str:
     return f"of type {type(value).__name__}" if name in SECRET else repr(value)
 
 
-def _fits(value: Any, default: Any) -> bool:
+def _fits(name: str, value: Any) -> bool:
+    default = 0 if name in DAYS and value is not None else vars(Settings)[name]
     match default:
         case bool():
             return isinstance(value, bool)
@@ -93,7 +97,7 @@ def _values() -> Iterator[CheckMessage]:
 
 
 def _rules() -> Rules:
-    return _of_drains() | _of_policies() | _of_the_wire() | _of_searching()
+    return _of_drains() | _of_policies() | _of_the_wire() | _of_searching() | _of_retention()
 
 
 def _of_drains() -> Rules:
@@ -163,6 +167,13 @@ def _of_searching() -> Rules:
         'each with a dotted path: {"order_id": "data.order.id"}'
     )
     return {"SEARCH_KEYS": (searching.fine(settings.SEARCH_KEYS), wanted)}
+
+
+def _of_retention() -> Rules:
+    """Half an hour is for tests; a century is longer than a database counts back."""
+    given = {name: getattr(settings, name) for name in sorted(DAYS)}
+    wanted = "at most 36500, or None: for ever"
+    return {name: (days is None or days <= LONGEST_DAYS, wanted) for name, days in given.items()}
 
 
 def _is_proxy(url: str | None) -> bool:

@@ -1,6 +1,7 @@
 """The verbs of `manage.py webhooks`, each a class; a new one is written beside them and listed."""
 
 from webhook_delivery.management.verbs.describing import Catalogue
+from webhook_delivery.management.verbs.keeping import Erase, Prune
 from webhook_delivery.management.verbs.keys import RotateKeys
 from webhook_delivery.management.verbs.log import Export, Verify
 from webhook_delivery.management.verbs.looking import Health, List, Show
@@ -17,6 +18,8 @@ VERBS: list[type[Verb]] = [
     SendTest,
     Verify,
     Export,
+    Prune,
+    Erase,
     RotateKeys,
     CreateGroups,
     Catalogue,

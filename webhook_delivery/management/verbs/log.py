@@ -54,7 +54,8 @@ class Verify(Verb):
         with _opened(copy) as file, Progress("lines read", self.err) as progress:
             restoration = Restoration(using=self.database, repair=repair, told=progress.add)
             counts = self._print(restoration.compare(file), progress)
-        self._conclude(counts, {"read": progress.count, "states": dict(restoration.states)})
+        states = {"states": dict(restoration.states), "retired": restoration.retired}
+        self._conclude(counts, {"read": progress.count, **states})
 
     def _print(self, found: Iterable[Discrepancy], progress: Progress) -> dict[str, int]:
         """Print each when it is found: there may be more than fit into memory."""
@@ -137,6 +138,8 @@ def _sentence(counts: dict[str, int], facts: dict[str, Any]) -> str:
         looked = f"Lines read: {facts['read']} ({', '.join(states) or 'no deliveries'})."
     else:
         looked = f"Deliveries checked: {facts['checked']}."
+    if facts.get("retired"):
+        looked += f" Gone since, for their time was over: {facts['retired']}."
     if not counts["found"]:
         return f"{looked} All is as the log says."
     return f"{looked} Faults found: {counts['found']}, mended: {counts['mended']}."
