@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from django.db.models import (
-    CASCADE,
-    SET_NULL,
+    PROTECT,
+    RESTRICT,
+    SET_DEFAULT,
     Exists,
     ForeignObjectRel,
     Model,
@@ -33,6 +34,8 @@ from webhook_delivery.models import (
 State = Delivery.State
 Rows = TypeVar("Rows", bound=QuerySet[Any])
 
+KEEPING = (PROTECT, RESTRICT, SET_DEFAULT)
+"""What another app's foreign key says so that the row stays that it points at; so does `SET(…)`."""
 AT_ONCE = 500
 """How many of the oldest are looked at together, where no index tells how old they are."""
 
@@ -139,9 +142,9 @@ def pointing_at(model: type[Model]) -> list[ForeignObjectRel]:
 
 
 def unprotected(rows: Rows) -> Rows:
-    """Without those that rows of another app keep: by PROTECT, RESTRICT, or as nobody knows."""
+    """Without those that rows of another app keep, as their foreign keys say."""
     for each in pointing_at(rows.model):
-        if each.on_delete not in (CASCADE, SET_NULL):
+        if each.on_delete in KEEPING or hasattr(each.on_delete, "deconstruct"):
             theirs = each.related_model._base_manager.using(rows.db)
             named = {each.field.name: OuterRef("pk")}
             rows = rows.filter(~Exists(theirs.filter(**named)))

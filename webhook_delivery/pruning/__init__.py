@@ -42,19 +42,24 @@ def prune(
     pauses: float = PAUSES,
 ) -> Tally:
     """
-    Delete what may go, for so many seconds at most; what is left is for the next run.
+    Delete what may go, for so many seconds at most; what is left is for the next run. One bite is
+    taken in any case.
 
     told: hears after each bite what is gone so far. pauses: how long to wait after each bite, as a
-    multiple of the time that it took. Any number may run at once.
+    multiple of the time that it took. Any number may run at once. Raises what went wrong with one
+    kind of rows, when all others are done.
     """
-    run, ends = _Run(using), time.monotonic() + seconds
-    while time.monotonic() < ends:
-        began = time.monotonic()
-        if not run.step():
-            run.tally.done = True
-            break
+    run, began = _Run(using), time.monotonic()
+    ends = began + seconds
+    while run.step():
         told(run.tally)
-        time.sleep(min(pauses * (time.monotonic() - began), max(0.0, ends - time.monotonic())))
+        paused = time.monotonic() + pauses * (time.monotonic() - began)
+        if paused >= ends:
+            return run.tally
+        time.sleep(max(0.0, paused - time.monotonic()))
+        began = time.monotonic()
+    run.complain()
+    run.tally.done = True
     return run.tally
 
 
@@ -81,11 +86,13 @@ class Pruner:
         return self._next - time.monotonic()
 
     def _bites(self) -> bool:
+        if self._run.step():
+            return True
         try:
-            return self._run.step()
+            self._run.complain()
         except Exception:  # what is in flight must still be recorded
-            logger.exception("Nothing could be pruned; it is tried again later")
-            return False
+            logger.exception("Something could not be pruned; it is tried again later")
+        return False
 
 
 class _Run:
@@ -94,15 +101,29 @@ class _Run:
     def __init__(self, using: str) -> None:
         self.tally = Tally()
         self._left = deque[Kind](_kinds(using))
+        self._wrong: Exception | None = None
 
     def step(self) -> bool:
         """Take one bite; False: there was nothing."""
         while self._left:
             kind = self._left.popleft()
-            if kind.bite(self.tally):
+            if self._bites(kind):
                 self._left.append(kind)
                 return True
         return False
+
+    def complain(self) -> None:
+        """Raise what went wrong first."""
+        if self._wrong:
+            raise self._wrong
+
+    def _bites(self, kind: Kind) -> bool:
+        """What is wrong with one kind of rows keeps no other from going."""
+        try:
+            return kind.bite(self.tally)
+        except Exception as error:
+            self._wrong = self._wrong or error
+            return False
 
 
 def _kinds(using: str) -> list[Kind]:

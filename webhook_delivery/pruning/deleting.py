@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.db import IntegrityError
-from django.db.models import QuerySet
+from django.db.models import CASCADE, SET_NULL, QuerySet
 
 from webhook_delivery.locking import insist
 from webhook_delivery.pruning.tally import Tally
@@ -22,14 +22,14 @@ Key = TypeVar("Key")
 
 
 def delete(rows: QuerySet[Any]) -> int:
-    """
-    Delete these, with one statement; returns how many.
-
-    If another app's rows may point at them, Django does what those ask for: it deletes them, too,
-    or makes them point at nothing.
-    """
-    if pointing_at(rows.model):
-        return rows.delete()[1].get(rows.model._meta.label, 0)
+    """Delete these, named by their keys, with one statement; returns how many."""
+    for each in pointing_at(rows.model):
+        theirs = each.related_model._base_manager.using(rows.db)
+        pointing = theirs.filter(**{f"{each.field.name}__in": rows.values("pk")})
+        if each.on_delete is CASCADE:
+            pointing.delete()
+        elif each.on_delete is SET_NULL:
+            pointing.update(**{each.field.name: None})
     return int(rows._raw_delete(rows.db) or 0)
 
 
