@@ -31,7 +31,7 @@ class Preview:
     chosen: Number
     sent: Number
     left: Number
-    """Those whose endpoints are not on, or whose events have lost their bodies."""
+    """Those whose endpoints are not on; of which the bodies are gone, is seen in their turn."""
 
 
 @dataclass(frozen=True, slots=True)

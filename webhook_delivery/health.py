@@ -8,10 +8,10 @@ from datetime import UTC
 from django.db import DatabaseError, InterfaceError, router
 from django.utils.translation import gettext as _
 
-from webhook_delivery import symptoms
+from webhook_delivery import retention, symptoms
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Delivery, Endpoint, Lane
-from webhook_delivery.pulse import Pulse, feel
+from webhook_delivery.pulse import OVERSTAYED_DAYS, Pulse, feel
 from webhook_delivery.resealing import unopenable
 from webhook_delivery.scheduling import schedules
 from webhook_delivery.symptoms import Illness
@@ -30,7 +30,8 @@ def examine(*, using: str | None = None) -> list[Illness]:
         silent = [*_silence(pulse)]
         flow = silent or [*_unanswered(pulse)] or [*_late(pulse), *symptoms.stuck(using)]
         net = [*_off(), *_poisoned()] or ([] if silent else [*_unswept(pulse)])
-        return [*flow, *net, *_shut(using), *symptoms.of_rows(using)]
+        rows = [*symptoms.of_rows(using), *_overstayed(pulse)]
+        return [*flow, *net, *_shut(using), *rows]
     except (DatabaseError, InterfaceError) as error:
         return [_database(error)]
 
@@ -54,9 +55,10 @@ def _remark(lane: Lane) -> str:
 
 
 def glance(*, using: str) -> list[Illness]:
-    """Look only whether anything runs, and in time; in one statement."""
+    """Look only whether anything runs, in time, and retention with it; in one statement."""
     pulse = feel(using=using)
-    return [*_silence(pulse)] or [*_unanswered(pulse)] or [*_late(pulse)]
+    flow = [*_silence(pulse)] or [*_unanswered(pulse)] or [*_late(pulse)]
+    return flow or [*_overstayed(pulse)]
 
 
 def _database(error: Exception) -> Illness:
@@ -105,6 +107,20 @@ def _late(pulse: Pulse) -> Iterator[Illness]:
             "late",
             _("The oldest due delivery is %d seconds late.") % pulse.late,
             _("Start more workers, or look for an endpoint that answers slowly."),
+        )
+
+
+def _overstayed(pulse: Pulse) -> Iterator[Illness]:
+    for state in pulse.overstayed:
+        facts = {"state": Delivery.State(state).label, "setting": retention.SETTING[state]}
+        yield Illness(
+            "retention",
+            _("Some that are %(state)s are kept %(days)s days longer than %(setting)s says.")
+            % {**facts, "days": OVERSTAYED_DAYS},
+            _(
+                "Run `manage.py webhooks prune`, and see what it says; a worker prunes each "
+                "minute, for a while."
+            ),
         )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import F
 
 from webhook_delivery.models import (
     Delivery,
@@ -23,7 +23,6 @@ from webhook_delivery.searching import key_and_value
 
 COUNTED = 100_000
 """How many are counted exactly; more are “100,000 or more”."""
-WHOLE = {"event__pruned_at": None, "event__erased_at": None}
 REDELIVERABLE = (Delivery.State.DEAD, Delivery.State.DELIVERED)
 
 
@@ -160,14 +159,13 @@ def _unsent(rows: DeliveryQuerySet, batch: int, which: str) -> DeliveryQuerySet:
 
 
 def on(rows: DeliveryQuerySet) -> DeliveryQuerySet:
-    """Those whose endpoints are on, and whose events have bodies."""
-    return rows.filter(endpoint__in=Endpoint.objects.using(rows.db).on().values("pk"), **WHOLE)
+    """Those whose endpoints are on."""
+    return rows.filter(endpoint__in=Endpoint.objects.using(rows.db).on().values("pk"))
 
 
 def off(rows: DeliveryQuerySet) -> DeliveryQuerySet:
-    """The others: they would be left."""
-    closed = ~Q(endpoint__in=Endpoint.objects.using(rows.db).on().values("pk"))
-    return rows.filter(closed | ~Q(**WHOLE))
+    """Those whose endpoints are not on: they would be left."""
+    return rows.exclude(endpoint__in=Endpoint.objects.using(rows.db).on().values("pk"))
 
 
 def _in_state(rows: DeliveryQuerySet, state: str | list[str]) -> DeliveryQuerySet:

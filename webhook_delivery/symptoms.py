@@ -10,7 +10,6 @@ from typing import Any
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from webhook_delivery import retention
 from webhook_delivery.claims import lease_seconds
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
@@ -20,8 +19,6 @@ LONGEST_WAIT_SECONDS = 604_800
 """What a retry schedule may have at most."""
 LOOKED_AT = 1000
 """Of how many deliveries it is asked whether they are too late."""
-RETAINED_DAYS = 3
-"""How late retention may be: who turns it on may have years to delete."""
 COUNTED = 100
 """Of rows that are wrong, no more are counted."""
 SLACK_SECONDS = 60
@@ -46,7 +43,6 @@ def of_rows(using: str) -> Iterator[Illness]:
     """What only a person can put right."""
     yield from _far_off(using)
     yield from _unreachable(using)
-    yield from _retained(using)
 
 
 def stuck(using: str) -> Iterator[Illness]:
@@ -80,23 +76,6 @@ def _far_off(using: str) -> Iterator[Illness]:
                 "is more than a day away, run `manage.py webhooks verify --repair`."
             ),
         )
-
-
-def _retained(using: str) -> Iterator[Illness]:
-    """Those that a row of another app keeps are not meant to go."""
-    late = timedelta(days=RETAINED_DAYS)
-    for state, name in retention.SETTING.items():
-        if retention.deliveries(state, using=using, late=late).exists():
-            facts = {"state": Delivery.State(state).label, "days": RETAINED_DAYS, "setting": name}
-            yield Illness(
-                "retention",
-                _("Deliveries that are %(state)s stay %(days)s days longer than %(setting)s says.")
-                % facts,
-                _(
-                    "Run `manage.py webhooks prune`, and see what it says; a worker prunes each "
-                    "minute, for a while."
-                ),
-            )
 
 
 def _beyond(rows: DeliveryQuerySet, seconds: float) -> DeliveryQuerySet:
