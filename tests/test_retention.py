@@ -36,6 +36,7 @@ from webhook_delivery import (
     publish,
     redelivery,
     retention,
+    scheduling,
     tasks,
     verification,
 )
@@ -635,6 +636,20 @@ def test_the_sweep_prunes_and_asks_for_a_task_if_that_is_not_enough(to, monkeypa
     assert Delivery.objects.exists()
     tasks.prune()
     assert not Delivery.objects.exists()
+
+
+def test_one_task_prunes_after_the_other_and_no_more_than_one_at_once(to, monkeypatch):
+    monkeypatch.setattr(tasks, "RETAIN_SECONDS", 0)
+    monkeypatch.setattr(scheduling, "seconds_to_prune", lambda: 0)
+    many(4 * CHUNK, to)
+
+    for queued in (1, 1, 2):
+        if queued == 2:
+            tasks.prune()  # the one that the first sweep asked for: it asks for the next
+        else:
+            tasks.sweep()
+        asked = [row for row in OrmQ.objects.all() if "tasks.prune" in str(row.task)]
+        assert len(asked) == queued
 
 
 def test_a_loop_prunes_without_django_q(to):

@@ -77,8 +77,12 @@ def _look_after_the_lost() -> None:
 
 @never_raises
 def prune() -> None:
-    """Delete what retention lets go, for as long as this may take a worker from the drains."""
-    pruning.prune(using=router.db_for_write(Delivery), seconds=scheduling.seconds_to_prune())
+    """Delete what retention lets go, for a while; then others have their turn before the next."""
+    using = router.db_for_write(Delivery)
+    done = pruning.prune(using=using, seconds=scheduling.seconds_to_prune()).done
+    pruning.take_turn(using=using, held=True)
+    if not done:
+        scheduling.wake(task=scheduling.PRUNE)
 
 
 @never_raises
@@ -148,8 +152,10 @@ def _resolve() -> None:
 
 @never_raises
 def _retain() -> None:
-    """Most often a moment is enough; what is more is a task of its own."""
-    if not pruning.prune(using=router.db_for_write(Delivery), seconds=RETAIN_SECONDS).done:
+    """Most often a moment is enough; what is more is a task of its own, and then the next."""
+    using = router.db_for_write(Delivery)
+    done = pruning.prune(using=using, seconds=RETAIN_SECONDS).done
+    if not done and pruning.take_turn(using=using):
         scheduling.wake(task=scheduling.PRUNE)
 
 

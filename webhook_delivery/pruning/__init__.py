@@ -6,16 +6,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from webhook_delivery import retention
+from webhook_delivery.clock import Now
+from webhook_delivery.models import Walk
 from webhook_delivery.pruning.deliveries import Deliveries
 from webhook_delivery.pruning.events import Bodies, Events
 from webhook_delivery.pruning.foretelling import foretell
 from webhook_delivery.pruning.records import Records
 from webhook_delivery.pruning.tally import Tally
 
-__all__ = ["Pruner", "Tally", "foretell", "prune"]
+__all__ = ["Pruner", "Tally", "foretell", "prune", "take_turn"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +26,8 @@ PAUSES = 1.0
 """After each bite as long a pause as it took: the database is there for the drains."""
 PAUSES_BETWEEN_DRAINS = 4.0
 """The same, where the process that bites would send meanwhile."""
+TURN, LONG_AGO = timedelta(minutes=2), datetime(2000, 1, 1, tzinfo=UTC)
+"""A task that prunes has ended by then, and let the next one begin."""
 REST_SECONDS = 60
 """How long nothing is looked for, once nothing was left."""
 
@@ -61,6 +66,18 @@ def prune(
     run.complain()
     run.tally.done = True
     return run.tally
+
+
+def take_turn(*, using: str, held: bool = False) -> bool:
+    """
+    Whether no task has pruned for a while: then who asks lets one begin, and nobody else does.
+
+    held: it is one of these tasks that asks: its turn goes on.
+    """
+    Walk.objects.using(using).get_or_create(pk="turns", defaults={"began_at": LONG_AGO})
+    turn = Walk.objects.using(using).filter(pk="turns")
+    over = turn if held else turn.filter(began_at__lt=Now() - TURN)
+    return bool(over.update(began_at=Now()))
 
 
 class Pruner:
