@@ -20,9 +20,11 @@ DO $$ DECLARE each record; BEGIN
 END $$;
 
 -- Where the first partitions end: above all that there is. Event ids begin with their milliseconds.
+CREATE FUNCTION webhook_delivery_first_at(moment timestamptz) RETURNS uuid LANGUAGE sql STABLE AS $$
+  SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid $$;
 SELECT coalesce(max(id), 0) + 1 AS last FROM webhook_delivery_delivery \gset
-SELECT (lpad(to_hex((extract(epoch FROM date_trunc('day', now()) + interval '1 day') * 1000)::bigint), 12, '0')
-  || '00000000000000000000')::uuid AS midnight \gset
+SELECT date_trunc('day', now()) + interval '1 day' AS tomorrow \gset
+SELECT webhook_delivery_first_at(:'tomorrow') AS midnight \gset
 
 ALTER TABLE webhook_delivery_event RENAME TO webhook_delivery_event_old;
 ALTER TABLE webhook_delivery_delivery RENAME TO webhook_delivery_delivery_old;
@@ -74,14 +76,17 @@ CREATE INDEX ON webhook_delivery_attempt (id);
 
 -- “One delivery of an event to an endpoint” holds within a partition; across them, by the code alone.
 CREATE FUNCTION webhook_delivery_next(name text, low text, high text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-  EXECUTE format('CREATE TABLE %s PARTITION OF webhook_delivery_%s FOR VALUES FROM (%L) TO (%L)',
-    'webhook_delivery_' || name || '_' || replace(low, '-', ''), name, low, high);
+  EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+    'webhook_delivery_' || name || '_' || replace(low, '-', ''), 'webhook_delivery_' || name, low, high);
   IF name = 'delivery' THEN
     EXECUTE format('CREATE UNIQUE INDEX ON %I (event_id, endpoint_id)', 'webhook_delivery_delivery_' || low);
   END IF;
 END $$;
 SELECT webhook_delivery_next(name, (:last + 1 + n * :step)::text, (:last + 1 + (n + 1) * :step)::text)
   FROM generate_series(0, 3) n, unnest(ARRAY['delivery', 'attempt']) name;
+SELECT webhook_delivery_next('event', webhook_delivery_first_at(:'tomorrow'::timestamptz + n * interval '1 day')::text,
+    webhook_delivery_first_at(:'tomorrow'::timestamptz + (n + 1) * interval '1 day')::text)
+  FROM generate_series(0, 13) n;
 
 -- A key that was used is passed over, as ON CONFLICT DO NOTHING does: our code then looks who used it.
 CREATE FUNCTION webhook_delivery_take_key() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -92,5 +97,4 @@ END $$;
 CREATE TRIGGER take_key BEFORE INSERT ON webhook_delivery_event FOR EACH ROW
   WHEN (NEW.idempotency_key IS NOT NULL) EXECUTE FUNCTION webhook_delivery_take_key();
 CREATE INDEX ON webhook_delivery_event (tenant, idempotency_key);
-CREATE TABLE webhook_delivery_event_rest PARTITION OF webhook_delivery_event DEFAULT;
 COMMIT;

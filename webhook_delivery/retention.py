@@ -101,6 +101,12 @@ def needless_events(*, using: str) -> EventQuerySet:
     return unprotected(bare_events(using=using).filter(needless))
 
 
+def needs_key(event: Event, *, now: datetime) -> bool:
+    """Whether its idempotency key must still be known, then."""
+    span = _span(settings.RETAIN_KEYS_DAYS)
+    return event.idempotency_key is not None and (span is None or event.created_at >= now - span)
+
+
 def bodies(*, using: str) -> EventQuerySet:
     """The events whose bodies go, because all that is owed of them has ended."""
     span, rows = kept_bodies(), Event.objects.using(using).whole()

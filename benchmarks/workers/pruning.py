@@ -1,4 +1,4 @@
-"""Prunes as a worker's task does, while anything waits to be sent; or to the end, unpaused."""
+"""Prunes as a worker's task does, while anything waits to be sent; or for a while, unpaused."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from webhook_delivery import pruning
 from webhook_delivery.models import Delivery
 
 
-def prepare(*, to_the_end: bool = False) -> Callable[[], Mapping[str, Any]]:
-    """How many deliveries it deleted, and how long the longest bite took."""
+def prepare(*, seconds: float = 0) -> Callable[[], Mapping[str, Any]]:
+    """
+    How many deliveries it deleted, and how long the longest bite took.
+
+    seconds: for so long, whatever waits to be sent.
+    """
     connection.ensure_connection()
 
     def prune() -> Mapping[str, Any]:
         bites = _Bites()
         gone = 0
-        while to_the_end or Delivery.objects.unfinished().exists():
-            pauses = {"pauses": 0.0} if to_the_end else {}
-            tally = pruning.prune(using="default", seconds=2, told=bites, **pauses)
-            gone += tally.deliveries
-            if to_the_end and tally.done:
-                break
+        if seconds:
+            tally = pruning.prune(using="default", seconds=seconds, told=bites, pauses=0)
+            return {"pruned": tally.deliveries, "longest": bites.longest}
+        while Delivery.objects.unfinished().exists():
+            gone += pruning.prune(using="default", seconds=2, told=bites).deliveries
         return {"pruned": gone, "longest": bites.longest}
 
     return prune

@@ -52,7 +52,7 @@ def prune(
 
     told: hears after each bite what is gone so far. pauses: how long to wait after each bite, as a
     multiple of the time that it took. Any number may run at once. Raises what went wrong with one
-    kind of rows, when all others are done.
+    kind of rows, when all others are done, or the time is up.
     """
     run, began = _Run(using), time.monotonic()
     ends = began + seconds
@@ -60,6 +60,7 @@ def prune(
         told(run.tally)
         paused = time.monotonic() + pauses * (time.monotonic() - began)
         if paused >= ends:
+            run.complain()
             return run.tally
         time.sleep(max(0.0, paused - time.monotonic()))
         began = time.monotonic()

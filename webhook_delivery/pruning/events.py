@@ -109,14 +109,12 @@ def bury(ids: Sequence[uuid.UUID], *, using: str) -> dict[str, int]:
     if not locked:
         return {}
     # Asked again, now that nobody can owe them to anybody.
-    needless = _ids(retention.needless_events(using=using).filter(pk__in=locked))
-    keyed = retention.bare_events(using=using).whole().exclude(idempotency_key=None)
-    stubs = _ids(retention.unprotected(keyed.filter(pk__in=locked).exclude(pk__in=needless)))
+    free = retention.unprotected(retention.bare_events(using=using).filter(pk__in=locked))
+    rows = list(free.defer("body").annotate(now=Now()))
+    needless = [row.pk for row in rows if not retention.needs_key(row, now=vars(row)["now"])]
+    gone = set(needless)
+    stubs = [row.pk for row in rows if row.pk not in gone and not row.hollow]
     delete(SearchKey.objects.using(using).filter(event__in=[*needless, *stubs]))
-    gone = delete(Event.objects.using(using).filter(pk__in=needless))
+    deleted = delete(Event.objects.using(using).filter(pk__in=needless))
     kept = Event.objects.using(using).filter(pk__in=stubs)
-    return {"events": gone, "bodies": kept.update(body=b"", pruned_at=Now())}
-
-
-def _ids(events: QuerySet[Event]) -> list[uuid.UUID]:
-    return list(events.values_list("pk", flat=True))
+    return {"events": deleted, "bodies": kept.update(body=b"", pruned_at=Now()) if stubs else 0}
