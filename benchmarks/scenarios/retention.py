@@ -90,9 +90,10 @@ def _drain(stage: Stage, database: Database, beside: bool) -> Callable[[float], 
     def drain(share: float) -> Beside:
         wanted = max(1, int(COUNT * share))
         stage.work("filling", env=env, urls=_urls(stage), events=wanted, fresh=False)
-        crew = ["draining", "pruning"] if beside else ["draining"]
-        reports = together(*(Worker(each, env=env, log=stage.log(each)) for each in crew))
-        return _checked(reports, wanted)
+        crew = [Worker("draining", env=env, log=stage.log("draining"), prunes=False)]
+        if beside:
+            crew.append(Worker("pruning", env=env, log=stage.log("pruning")))
+        return _checked(together(*crew), wanted)
 
     return drain
 
