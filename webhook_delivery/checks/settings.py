@@ -68,8 +68,9 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _fits(name: str, value: Any) -> bool:
-    default = 0 if name in DAYS and value is not None else vars(Settings)[name]
-    match default:
+    if name in DAYS and value is None:
+        return True
+    match 0 if name in DAYS else vars(Settings)[name]:
         case bool():
             return isinstance(value, bool)
         case int() | float():
