@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from example_project.settings import BASE_DIR
 from tests.conftest import make_endpoint
+from webhook_delivery.conf import KNOWN
 from webhook_delivery.models import Secret
 
 
@@ -66,6 +67,9 @@ def test_a_good_configuration_passes():
         ("CLOUDEVENTS_SOURCE", "a b", "E009", "URI"),
         ("ALLOWED_NETWORKS", [5.5], "E004", "CIDR"),
         ("MAX_TIMEOUT_SECONDS", 300, "E006", "Q_CLUSTER['retry']"),
+        ("RETAIN_DEAD_DAYS", "90", "E002", "90"),
+        ("RETAIN_BODIES_DAYS", -1, "E002", "RETAIN_BODIES_DAYS"),
+        ("RETAIN_KEYS_DAYS", 40_000, "E009", "at most 36500"),
     ],
 )
 def test_each_mistake_has_its_message(settings, name, value, code, said):
@@ -74,6 +78,15 @@ def test_each_mistake_has_its_message(settings, name, value, code, said):
     messages = found()
 
     assert said in messages[f"webhook_delivery.{code}"]
+
+
+@pytest.mark.parametrize("value", [None, 0, 0.5, 36_500])
+def test_what_is_kept_is_kept_for_days_or_for_ever(settings, value):
+    kept = {name: value for name in KNOWN if name.startswith("RETAIN_")}
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **kept}
+
+    assert len(kept) == 6
+    assert found() == {}
 
 
 @pytest.mark.parametrize("value", [None, []])

@@ -77,6 +77,8 @@ ENTRIES = {
     "rotate-secret": [Entry("acme --overlap 1h")],
     "verify": [Entry("--repair")],
     "export": [Entry("", lines=True)],
+    "prune": [Entry("--seconds 5")],
+    "erase": [Entry("{event} --why forgotten")],
     "rotate-keys": [Entry("")],
     "create-groups": [Entry("")],
 }
@@ -88,7 +90,7 @@ CASES = [
 
 
 @pytest.fixture
-def world(db, receiver, settings, monkeypatch) -> dict[str, int]:
+def world(db, receiver, settings, monkeypatch) -> dict[str, object]:
     """Something for each verb to do."""
     monkeypatch.setattr(verification, "PAUSE_SECONDS", 0.01)
     keys = [Fernet.generate_key().decode() for _ in range(2)]
@@ -118,7 +120,8 @@ def world(db, receiver, settings, monkeypatch) -> dict[str, int]:
     batches.pause(paused.pk)
     doorbell.answer(using="default")
     settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "SECRET_KEYS": keys}
-    return {"dead": owed[0].pk, "batch": running.pk, "paused": paused.pk}
+    numbers = {"dead": owed[0].pk, "batch": running.pk, "paused": paused.pk}
+    return {**numbers, "event": owed[0].event.webhook_id}
 
 
 def everything() -> dict[str, list[tuple]]:

@@ -243,9 +243,9 @@ def test_the_table_of_deliveries_has_eight_indexes_besides_its_key_on_every_data
         f"{Delivery._meta.db_table}_pkey"
     } == {
         "webhook_dead_group_idx",
-        "webhook_dead_latest_idx",
         "webhook_delivery_created_idx",
         "webhook_delivery_due_idx",
+        "webhook_delivery_ended_idx",
         "webhook_delivery_lane_idx",
         "webhook_delivery_once",
         "webhook_delivery_sequence_idx",

@@ -14,7 +14,7 @@ from django_q.models import Schedule
 
 from example_project.settings import BASE_DIR
 from tests.conftest import end_leases, make_endpoint
-from webhook_delivery import doorbell, health, lifecycle, publish, tasks
+from webhook_delivery import doorbell, health, lifecycle, publish, symptoms, tasks
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Doorbell
 from webhook_delivery.validation import validate_schedule
@@ -235,16 +235,16 @@ def test_the_longest_waits_and_leases_are_no_illness():
 
 
 def test_the_longest_wait_is_that_of_the_validation():
-    validate_schedule([health.LONGEST_WAIT_SECONDS])
+    validate_schedule([symptoms.LONGEST_WAIT_SECONDS])
     with pytest.raises(ValidationError):
-        validate_schedule([health.LONGEST_WAIT_SECONDS + 1])
+        validate_schedule([symptoms.LONGEST_WAIT_SECONDS + 1])
 
 
 # ── its price
 
 
 def test_an_examination_is_cheap_however_much_is_wrong(monkeypatch, django_assert_max_num_queries):
-    monkeypatch.setattr(health, "COUNTED", 3)
+    monkeypatch.setattr(symptoms, "COUNTED", 3)
     make_endpoint()
     for _ in range(5):
         publish("a", {})

@@ -1,11 +1,14 @@
 """Drains without django-q2."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import DatabaseError
+from django.utils import timezone
 from django_q.models import Schedule
 
-from tests.conftest import end_leases
-from webhook_delivery import health, lifecycle, loop, publish
+from tests.conftest import end_leases, make_endpoint
+from webhook_delivery import endpoints, health, lifecycle, loop, publish
 from webhook_delivery.models import Delivery, Doorbell, Endpoint
 from webhook_delivery.testing.receiver import SILENCE
 
@@ -55,7 +58,17 @@ def test_a_loop_does_the_work_of_the_sweep_in_each_round(monkeypatch):
     assert health.examine() == []
 
 
-PARTS = ["endpoints.settle_strays", "lifecycle.rescue", "schedules.ensure"]
+PARTS = [
+    "loop.lifecycle.rescue",
+    "sweeping.acknowledging.resolve",
+    "sweeping.correspondence.post",
+    "sweeping.endpoints.resume_due",
+    "sweeping.endpoints.settle_strays",
+    "sweeping.lifecycle.name_types",
+    "sweeping.overseeing.oversee",
+    "sweeping.rollups.add_up",
+    "sweeping.schedules.ensure",
+]
 
 
 @pytest.mark.parametrize("broken", PARTS)
@@ -65,11 +78,23 @@ def test_a_part_of_the_sweep_that_fails_costs_nothing_else(
     def fail(**options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(f"webhook_delivery.loop.{broken}", fail)
+    monkeypatch.setattr(f"webhook_delivery.{broken}", fail)
     publish("a", {})
 
     assert loop.once(using="default", seconds=5).delivered == 1
     assert "a bug" in caplog.text
+
+
+def test_a_loop_does_all_that_a_sweep_does(endpoint, mailoutbox):
+    endpoints.pause(endpoint.pk, using="default", until=timezone.now() + timedelta(seconds=1))
+    Endpoint.objects.update(resume_at=timezone.now(), contact="ops@acme.example")
+    other = make_endpoint(contact="ops@acme.example")
+    endpoints.mark_off(other.pk, reason="410 Gone", using="default")
+
+    loop.once(using="default", seconds=5)
+
+    assert Endpoint.objects.get(pk=endpoint.pk).state == "on"
+    assert len(mailoutbox) == 1
 
 
 def test_a_loop_sends_until_it_is_asked_to_stop(receiver, endpoint):

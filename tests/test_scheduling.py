@@ -179,7 +179,7 @@ def test_a_drain_stands_in_only_for_a_sweep_that_is_overdue(overdue):
     assert not Schedule.objects.exists()
 
 
-PARTS = ["endpoints.settle_strays", "lifecycle.rescue", "schedules.ensure"]
+PARTS = ["sweeping.endpoints.settle_strays", "tasks.lifecycle.rescue", "sweeping.schedules.ensure"]
 
 
 @pytest.mark.parametrize("broken", PARTS)
@@ -189,7 +189,7 @@ def test_a_part_of_the_sweep_that_fails_costs_nothing_else(
     def fail(**options):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(f"webhook_delivery.tasks.{broken}", fail)
+    monkeypatch.setattr(f"webhook_delivery.{broken}", fail)
     Schedule.objects.all().delete()
     publish("a", {})
 
@@ -197,7 +197,7 @@ def test_a_part_of_the_sweep_that_fails_costs_nothing_else(
 
     assert "a bug" in caplog.text
     assert Delivery.objects.get().state == "delivered"
-    assert Schedule.objects.exists() is (broken != "schedules.ensure")
+    assert Schedule.objects.exists() is (broken != "sweeping.schedules.ensure")
 
 
 def test_looking_after_the_schedules_writes_nothing_while_all_is_well(

@@ -6,7 +6,7 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
                         publishing → composing, payloads → writing;
                         writing → searching, targeting → hearing, conditions → paths;
                         catalogue → deriving; composing → fitting; presenting, asyncapi
-2. who runs it:         doorbell → listening, scheduling → tasks, loop → drain → flights
+2. who runs it:         doorbell → listening, scheduling → tasks, loop → sweeping; drain → flights
 3. one attempt:         dispatch → signing → transport → addresses → outcomes
 4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models;
                         loading → policies, lapsing; notifying → signals; overseeing → ailing;
@@ -15,12 +15,13 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 6. many at once:        gradual → batches → selecting, guarding, missing → pump;
                         acknowledging → grouping; charts → figures → rollups → totals;
                         standing → figures; backlog
-7. around it:           conf, configuration, checks, validation, clock, relating → references, keys,
-                        endpoints, subscribing, redelivery, forwarding, probing, health → pulse,
-                        roles; rotation, of one secret, and resealing, of all;
-                        admin, for people, and api, for their tools → tenancy, explaining,
+7. what goes:           retention → pruning; erasing
+8. around it:           conf, configuration, checks, validation, clock, relating → references, keys,
+                        endpoints, subscribing, redelivery, forwarding, probing,
+                        health → symptoms, pulse; roles; rotation, of one secret, and resealing,
+                        of all; admin, for people, and api, for their tools → tenancy, explaining,
                         patience
-8. watching it:         observing → telemetry, logs; metrics → totals
+9. watching it:         observing → telemetry, logs; metrics → totals
 9. the other side:      verifying → receiving; testing, for those who use the app
 """
 

@@ -18,6 +18,7 @@ from webhook_delivery.counting import Number, both, count, count_each
 from webhook_delivery.guarding import Fate, fate
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, RedeliveryBatch, Transition
+from webhook_delivery.models.event import first_at
 from webhook_delivery.selecting import COUNTED, off, on, selected
 
 State = RedeliveryBatch.State
@@ -39,7 +40,7 @@ class Preview:
     chosen: Number
     sent: Number
     left: Number
-    """Those whose endpoints are not on."""
+    """Those whose endpoints are not on; of which the bodies are gone, is seen in their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def start_missed(
     to = Endpoint.objects.using(using).get(pk=endpoint)
     selection = {"endpoint": to.pk, "since": since.isoformat()}
     selection |= {} if tenants is None else {"tenants": list(tenants)}
-    first = missing.first_at(since)
+    first = first_at(since)
     newest = missing.newest(using=using) or first
     number = missing.count(missing.missed(to, since, using=using)).of
 

@@ -70,6 +70,8 @@ class Claim:
     """Whether its event or its endpoint is gone: then there is nothing to send."""
     traceparent: str = ""
     """The trace that its event was published in; empty: in none."""
+    hollow: bool = False
+    """Whether its event's body is gone: then there is nothing to send either."""
     _leased: float = 0.0
     """When, by the worker's monotonic clock, the claim was asked for: before its lease began."""
     _dated: float = field(default_factory=time.monotonic)

@@ -154,6 +154,28 @@ class Settings:
     PROPAGATE_TRACE: bool = False
     """Whether receivers are sent the trace that an event was published in, as `traceparent`."""
 
+    RETAIN_DELIVERED_DAYS: float | None = 30
+    """After so many days a delivered delivery is deleted with its log, and an event that nothing is
+    owed of any more; None: never."""
+
+    RETAIN_DEAD_DAYS: float | None = 90
+    """After so many days a dead or discarded delivery is deleted with its log; None: never."""
+
+    RETAIN_BODIES_DAYS: float | None = None
+    """After so many days an event's body is emptied, once all its deliveries have ended: none of
+    them can be redelivered then. None: it goes with the event."""
+
+    RETAIN_KEYS_DAYS: float | None = 90
+    """For so many days an idempotency key is kept at least, though its event be gone; None: for
+    ever."""
+
+    RETAIN_AUDIT_DAYS: float | None = 365
+    """After so many days it is forgotten what people did: console actions, and redeliveries of many
+    of which no delivery is left; None: never."""
+
+    RETAIN_STATS_DAYS: float | None = 90
+    """After so many days the hourly figures of endpoints are deleted; None: never."""
+
     def __getattribute__(self, name: str) -> Any:
         default = object.__getattribute__(self, name)
         if not name.isupper():

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.core.mail import send_mail
+from django.core.mail import get_connection, send_mail
 from django.dispatch import Signal, receiver
 from django.template.loader import render_to_string
 from django.utils.dateparse import parse_datetime
@@ -103,7 +103,16 @@ def _send(notice: Notice) -> None:
         for part in ("subject", "body")
     )
     if notice.endpoint.contact:
-        send_mail(" ".join(subject.split()), body, None, [notice.endpoint.contact])
+        to = [notice.endpoint.contact]
+        send_mail(" ".join(subject.split()), body, None, to, connection=_connection())
+
+
+def _connection() -> Any:
+    """One that does not wait for ever, as Django's do unless EMAIL_TIMEOUT is set."""
+    connection: Any = get_connection()
+    if getattr(connection, "timeout", 0) is None:
+        connection.timeout = POSTING_SECONDS
+    return connection
 
 
 def _told(notice: Notice) -> dict[str, Any]:

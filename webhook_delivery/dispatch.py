@@ -61,6 +61,8 @@ def _place_of(error: Exception) -> str:
 def _outcome(claim: Claim, transport: Transport) -> Outcome:
     if claim.orphaned:
         return Outcome(fault=Fault.CONFIG, detail="Its event or its endpoint is gone.")
+    if claim.hollow:
+        return Outcome(fault=Fault.ERASED, detail="Its event's body is gone.")
     if _expired(claim):
         return Outcome(fault=Fault.EXPIRED, detail=f"Its time was over at {claim.expires_at}.")
     if claim.lapsed:

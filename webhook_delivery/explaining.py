@@ -30,6 +30,7 @@ LABELS: Mapping[str, Promise] = {
     Fault.INTERNAL: _("Failed in itself"),
     Fault.EXPIRED: _("Expired"),
     Fault.LAPSED: _("Held for too long"),
+    Fault.ERASED: _("Body gone"),
     Fault.WORKER_LOST: _("Worker lost"),
     Fault.UNRECORDED: _("Record lost"),
 }
@@ -86,6 +87,10 @@ HINTS: Mapping[str, Promise] = {
     Fault.LAPSED: _(
         "Its endpoint was not on for longer than HELD_AT_MOST_SECONDS, so nothing was sent when it "
         "came back; redeliver it if it should arrive all the same."
+    ),
+    Fault.ERASED: _(
+        "The event's body was erased, or removed when its time was over, so nothing was sent, and "
+        "nothing can be sent again."
     ),
     Fault.WORKER_LOST: _(
         "The worker ended before it could record an answer; the event may have arrived."

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from webhook_delivery import doorbell, lifecycle
 from webhook_delivery.clock import Now
+from webhook_delivery.erasing import why_hollow
 from webhook_delivery.lifecycle import Owed, sequence_of
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Event
@@ -48,6 +49,8 @@ def _obstacle(event: Event, to: Endpoint | None, using: str) -> str:
         return _("There is no such endpoint of this event's tenant.")
     if to.state == Endpoint.State.OFF:
         return _("%(endpoint)s is off; switch it on to send to it.") % {"endpoint": to}
+    if event.hollow:
+        return why_hollow(event)
     owed = Delivery.objects.using(using).filter(event=event.pk, endpoint=to.pk)
     return _already(to) if owed.exists() else ""
 

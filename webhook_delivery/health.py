@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, timedelta
-from typing import Any
+from datetime import UTC
 
 from django.db import DatabaseError, InterfaceError, router
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from webhook_delivery.claims import lease_seconds
-from webhook_delivery.clock import Now
+from webhook_delivery import retention, symptoms
 from webhook_delivery.conf import settings
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Lane
-from webhook_delivery.pulse import Pulse, feel
+from webhook_delivery.models import Delivery, Endpoint, Lane
+from webhook_delivery.pulse import OVERSTAYED_DAYS, Pulse, feel
 from webhook_delivery.resealing import unopenable
 from webhook_delivery.scheduling import schedules
+from webhook_delivery.symptoms import Illness
 
-LONGEST_WAIT_SECONDS = 604_800
-"""What a retry schedule may have at most."""
 LOOKED_AT, NAMED = 1000, 5
-"""Of how many endpoints it is asked whether their secrets can be opened, and of how many deliveries
-whether they are too late; and how many are named."""
-COUNTED = 100
-"""Of rows that are wrong, no more are counted."""
-SLACK_SECONDS = 60
-"""How far a moment may lie beyond the longest wait before a clock is blamed."""
+"""Of how many endpoints it is asked whether their secrets can be opened; and how many are named."""
 STAND_INS = 2
 """After a standstill the first drain stands in for the sweep; a second one should not have to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Illness:
-    """One thing that is wrong: a short code, what was seen, and the remedy."""
-
-    code: str
-    seen: str
-    remedy: str
-    restart: bool = False
-    """Whether the remedy is to restart the worker: what a watchdog may do by itself."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def examine(*, using: str | None = None) -> list[Illness]:
@@ -52,9 +28,10 @@ def examine(*, using: str | None = None) -> list[Illness]:
     try:
         pulse = feel(using=using)
         silent = [*_silence(pulse)]
-        flow = silent or [*_unanswered(pulse)] or [*_late(pulse), *_stuck(using)]
+        flow = silent or [*_unanswered(pulse)] or [*_late(pulse), *symptoms.stuck(using)]
         net = [*_off(), *_poisoned()] or ([] if silent else [*_unswept(pulse)])
-        return [*flow, *net, *_shut(using), *_far_off(using), *_unreachable(using)]
+        rows = [*symptoms.of_rows(using), *_overstayed(pulse)]
+        return [*flow, *net, *_shut(using), *rows]
     except (DatabaseError, InterfaceError) as error:
         return [_database(error)]
 
@@ -78,9 +55,10 @@ def _remark(lane: Lane) -> str:
 
 
 def glance(*, using: str) -> list[Illness]:
-    """Look only whether anything runs, and in time; in one statement."""
+    """Look only whether anything runs, in time, and retention with it; in one statement."""
     pulse = feel(using=using)
-    return [*_silence(pulse)] or [*_unanswered(pulse)] or [*_late(pulse)]
+    flow = [*_silence(pulse)] or [*_unanswered(pulse)] or [*_late(pulse)]
+    return flow or [*_overstayed(pulse)]
 
 
 def _database(error: Exception) -> Illness:
@@ -132,14 +110,16 @@ def _late(pulse: Pulse) -> Iterator[Illness]:
         )
 
 
-def _stuck(using: str) -> Iterator[Illness]:
-    if count := _count(Delivery.objects.using(using).stuck()):
+def _overstayed(pulse: Pulse) -> Iterator[Illness]:
+    for state in pulse.overstayed:
+        facts = {"state": Delivery.State(state).label, "setting": retention.SETTING[state]}
         yield Illness(
-            "stuck",
-            _("%s claims have outlived their lease: their workers were lost.") % count,
+            "retention",
+            _("Some that are %(state)s are kept %(days)s days longer than %(setting)s says.")
+            % {**facts, "days": OVERSTAYED_DAYS},
             _(
-                "The next drain takes them over; start a worker if none runs. What stays: "
-                "`manage.py webhooks verify --repair`."
+                "Run `manage.py webhooks prune`, and see what it says; a worker prunes each "
+                "minute, for a while."
             ),
         )
 
@@ -197,54 +177,3 @@ def _shut(using: str) -> Iterator[Illness]:
                 "signing secrets in the admin."
             ),
         )
-
-
-def _far_off(using: str) -> Iterator[Illness]:
-    """A database whose clock was wrong for a while has written moments that will not come."""
-    longest = max(LONGEST_WAIT_SECONDS, settings.RETRY_AFTER_CAP_SECONDS)
-    deliveries = Delivery.objects.using(using)
-    if count := _too_late(_beyond(deliveries.pending(), longest * (1 + settings.RETRY_JITTER))):
-        yield Illness(
-            "far_off",
-            _("%s deliveries are due later than any wait allows: was a clock wrong?") % count,
-            _("Run `manage.py webhooks verify --repair`: then they are due as their log says."),
-        )
-    if count := _count(_beyond(deliveries.sending(), lease_seconds())):
-        yield Illness(
-            "far_off",
-            _("%s claims end later than any lease: was a clock set back?") % count,
-            _(
-                "If their workers are lost, they are taken over when that moment has come; if that "
-                "is more than a day away, run `manage.py webhooks verify --repair`."
-            ),
-        )
-
-
-def _beyond(rows: DeliveryQuerySet, seconds: float) -> DeliveryQuerySet:
-    return rows.filter(due_at__gt=Now() + timedelta(seconds=seconds + SLACK_SECONDS))
-
-
-def _too_late(rows: DeliveryQuerySet) -> str:
-    """Of those that are due last, those that were not published for so late."""
-    last = rows.order_by("-due_at").values_list("due_at", "event__deliver_at")[:LOOKED_AT]
-    return _said(len([due for due, wished in last if not (due and wished and wished >= due)]))
-
-
-def _unreachable(using: str) -> Iterator[Illness]:
-    undated = Q(state="sending", due_at=None) | Q(state="pending", due_at=None, sequence=None)
-    unclaimed = Q(state="sending", claim=None)
-    if count := _count(Delivery.objects.using(using).filter(undated | unclaimed)):
-        yield Illness(
-            "unreachable",
-            _("%s deliveries wait for no moment or no worker, and would wait for ever.") % count,
-            _("Run `manage.py webhooks verify --repair`."),
-        )
-
-
-def _count(rows: DeliveryQuerySet) -> str:
-    """How many, in words; empty if none, and never counting millions."""
-    return _said(len(rows.order_by().values_list("pk")[: COUNTED + 1]))
-
-
-def _said(counted: int) -> str:
-    return (str(counted) if counted <= COUNTED else _("Over %d") % COUNTED) if counted else ""

@@ -28,16 +28,16 @@ from webhook_delivery.outcomes import Policy
 from webhook_delivery.policies import policy_of
 
 ORPHANED: dict[str, Any] = {
-    "url": "",
+    **dict.fromkeys(("url", "webhook_id", "content_type"), ""),
     "timeout": 0.0,
     "sealed_secrets": (),
-    "webhook_id": "",
-    "content_type": "",
     "body": b"",
     "policy": Policy(schedule=(), retry_after_cap=0.0),
     "orphaned": True,
 }
 """What there is of a delivery whose event or endpoint is gone: nothing, and it is not retried."""
+HOLLOW = ORPHANED | {"orphaned": False, "hollow": True}
+"""What there is of one whose event has lost its body: never an empty one is sent in its place."""
 
 
 class Row(NamedTuple):
@@ -84,7 +84,7 @@ def load(
     firsts = _firsts(rows, using)
     late = lapsed(_unforced(rows), now=rows[0].now, using=using) if rows else set()
     common = {"lease": lease_seconds(), "_leased": leased, "_dated": time.monotonic()}
-    needs = _Needs()
+    needs = _Needs(events)
     return [
         _claim_of(
             row,
@@ -92,7 +92,7 @@ def load(
             ailing=row.endpoint_id in ailing,
             first_attempted_at=firsts.get(row.pk),
             lapsed=row.pk in late,
-            **needs.of(row, events.get(row.event_id), endpoints.get(row.endpoint_id)),
+            **needs.of(row, endpoints.get(row.endpoint_id)),
             **common,
         )
         for row in rows
@@ -117,15 +117,18 @@ def reached(endpoints: EndpointQuerySet) -> dict[int, Endpoint]:
     return found
 
 
-def _events(ids: Collection[uuid.UUID], using: str) -> dict[uuid.UUID, Happened]:
+def _events(ids: Collection[uuid.UUID], using: str) -> dict[uuid.UUID, Happened | None]:
+    """None: it has lost its body."""
     rows = Event.objects.using(using).filter(pk__in=ids)
     names = ("event_type", "created_at", "content_type", "body")
     more = ("source", "expires_at", "traceparent")
     where = settings.CLOUDEVENTS_SOURCE
-    return {
+    found = {
         pk: Happened(webhook_id(pk), kind, at, media, bytes(body), where, *rest)
-        for pk, kind, at, media, body, *rest in rows.values_list("pk", *names, *more)
+        for pk, kind, at, media, body, *rest in rows.whole().values_list("pk", *names, *more)
     }
+    hollow = rows.filter(pk__in=set(ids) - set(found)).values_list("pk", flat=True)
+    return {**found, **dict.fromkeys(hollow if len(found) < len(ids) else ())}
 
 
 def _firsts(rows: Sequence[Row], using: str) -> dict[int, datetime]:
@@ -161,14 +164,17 @@ def _claim_of(row: Row, **needs: Any) -> Claim:
 class _Needs:
     """What attempts need of an endpoint and its policies, worked out once for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: Mapping[uuid.UUID, Happened | None]) -> None:
+        self._events = events
         self._reached: dict[int, dict[str, Any]] = {}
         self._policies: dict[tuple[int, str, str], Policy] = {}
         self._written: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def of(self, row: Row, event: Happened | None, endpoint: Endpoint | None) -> dict[str, Any]:
-        if event is None or endpoint is None:
+    def of(self, row: Row, endpoint: Endpoint | None) -> dict[str, Any]:
+        if row.event_id not in self._events or endpoint is None:
             return ORPHANED
+        if (event := self._events[row.event_id]) is None:
+            return HOLLOW
         policy = endpoint.pk, event.event_type, row.trigger
         if endpoint.pk not in self._reached:
             self._reached[endpoint.pk] = _reach(endpoint)

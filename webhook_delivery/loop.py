@@ -10,12 +10,12 @@ from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
 
-from webhook_delivery import doorbell, endpoints, lifecycle, pump, rollups
+from webhook_delivery import doorbell, lifecycle, pruning, pump
 from webhook_delivery.drain import drain
 from webhook_delivery.listening import Listener
 from webhook_delivery.logs import log_of
 from webhook_delivery.report import Report
-from webhook_delivery.scheduling import schedules
+from webhook_delivery.sweeping import guarded, tidy
 
 logger = log_of(__name__)
 
@@ -23,6 +23,8 @@ ROUND_SECONDS = 20
 """How often lost claims and strays are looked for, also while requests are in flight."""
 RUN_SECONDS = 900
 """How long one drain goes on without a pause, before it may wait for requests that hang."""
+PRUNE_SECONDS = 5
+"""How long is pruned, at most, after one drain that is not followed by others."""
 
 
 def once(*, using: str, seconds: float, most: int = sys.maxsize) -> Report:
@@ -61,11 +63,12 @@ class _Rounds:
 
     def __init__(self, using: str, listener: Listener) -> None:
         self._using, self._listener = using, listener
-        self._feed = pump.Feeder(using)
+        self._feed, self._prune = pump.Feeder(using), pruning.Pruner(using)
         self._over = 0.0
 
     def __call__(self) -> bool:
-        if self.left() > 0:
+        if self._over > time.monotonic():
+            self._prune()
             return self._feed()
         self._over = time.monotonic() + ROUND_SECONDS
         self._listener.prove()
@@ -73,21 +76,17 @@ class _Rounds:
         return True
 
     def left(self) -> float:
-        return self._over - time.monotonic()
+        """Until it must be called again, at the latest."""
+        return min(self._over - time.monotonic(), self._prune.left())
+
+
+def prune(*, using: str) -> None:
+    """Delete what is kept no longer, for some seconds: after a drain that no others follow."""
+    guarded(partial(pruning.prune, using=using, seconds=PRUNE_SECONDS))
 
 
 def _begin(using: str) -> None:
     """Do the sweep's work too: there may be no other."""
-    for part in (
-        partial(doorbell.answer, using=using),
-        partial(doorbell.begin_sweep, using=using),
-        partial(lifecycle.rescue, using=using),
-        partial(endpoints.settle_strays, using=using),
-        partial(lifecycle.move_up, using=using),
-        partial(rollups.add_up, using=using, after=rollups.COMMITTED_SECONDS),
-        schedules.ensure,
-    ):
-        try:
-            part()
-        except Exception:  # a row that defies one part must not keep what is due from being sent
-            logger.exception("A part of the sweep failed; the rest goes on")
+    for part in (doorbell.answer, doorbell.begin_sweep, lifecycle.rescue):
+        guarded(partial(part, using=using))
+    tidy(using=using)

@@ -17,6 +17,7 @@ from webhook_delivery.conditions import matches, told_in
 from webhook_delivery.counting import Number
 from webhook_delivery.lifecycle import Owed, sequence_of
 from webhook_delivery.models import Delivery, Endpoint, Event, Subscription
+from webhook_delivery.models.event import first_at
 
 COUNTED = 10_000
 """How many are counted exactly; more are “10,000 or more”."""
@@ -100,15 +101,10 @@ def _meeting(endpoint: Endpoint, found: list[Found], most: int, using: str) -> l
     return wanted[:most]
 
 
-def first_at(moment: datetime) -> uuid.UUID:
-    """The least id that an event of that moment can have: ids are in the order of time."""
-    when = int(moment.timestamp() * 1000) << 80
-    return uuid.UUID(int=when | 0x7 << 76 | 0b10 << 62)
-
-
 def _never_owed(endpoint: Endpoint, using: str) -> QuerySet[Event]:
     owed = Delivery.objects.using(using).filter(event=OuterRef("pk"), endpoint=endpoint.pk)
-    events = Event.objects.using(using).filter(tenant=endpoint.tenant, targeted=False)
+    whole = Event.objects.using(using).whole()
+    events = whole.filter(tenant=endpoint.tenant, targeted=False)
     alive = events.filter(Q(expires_at=None) | Q(expires_at__gt=Now())).exclude(event_type=TEST)
     return alive.filter(Exists(_covering(endpoint, using)), ~Exists(owed))
 

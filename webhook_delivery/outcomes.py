@@ -34,6 +34,7 @@ class Fault(enum.StrEnum):
     INTERNAL = "internal"
     EXPIRED = "expired"
     LAPSED = "lapsed"
+    ERASED = "erased"
     WORKER_LOST = "worker_lost"
     UNRECORDED = "unrecorded"
 
@@ -96,7 +97,7 @@ class Decision:
 DEFERRED_AT_LEAST, DEFERRED_AT_MOST = 5.0, 300.0
 """Seconds: what is deferred goes on so soon after the key has been put right."""
 RETRIED_CLIENT_ERRORS = frozenset({408, 425, 429})
-FINAL = frozenset({Fault.GONE, Fault.ABORTED, Fault.EXPIRED, Fault.LAPSED})
+FINAL = frozenset({Fault.GONE, Fault.ABORTED, Fault.EXPIRED, Fault.LAPSED, Fault.ERASED})
 """Faults after which nothing is tried again, whatever the policy."""
 PERMANENT = frozenset({Fault.REDIRECT, Fault.CLIENT_ERROR, Fault.CONFIG})
 

@@ -36,6 +36,7 @@ OURS = frozenset(
         Fault.INTERNAL,
         Fault.EXPIRED,
         Fault.LAPSED,
+        Fault.ERASED,
         Fault.WORKER_LOST,
     }
 )

@@ -1,15 +1,21 @@
-"""Reads when drains last ran, and how late they are, by the database's clock."""
+"""Reads when drains last ran, and how late they and retention are, by the database's clock."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
+from webhook_delivery import retention
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Doorbell, Endpoint
+
+OVERSTAYED_DAYS = 3
+"""How late retention may be until it is said: who turns it on may have years to delete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +28,15 @@ class Pulse:
     late: float | None = None
     """For how long the delivery that waits longest has been due."""
     stand_ins: int = 0
+    overstayed: Sequence[str] = ()
+    """In which states there are deliveries that should have been deleted days ago."""
 
 
 def feel(*, using: str) -> Pulse:
     """Read all of it, in one statement."""
     told = Doorbell.objects.using(using).annotate(now=Now(), due=Subquery(_oldest_due(using)[:1]))
-    row = told.filter(pk=1).first()
+    old = _overstayed(using)
+    row = told.annotate(**old).filter(pk=1).first()
     if row is None:
         return Pulse()
     now, due = vars(row)["now"], vars(row)["due"]
@@ -36,7 +45,15 @@ def feel(*, using: str) -> Pulse:
         return None if moment is None else float((now - moment).total_seconds())
 
     ringing = ago(row.ringing_since) if row.ringing else None
-    return Pulse(ago(row.drained_at), ago(row.swept_at), ringing, ago(due), row.stand_ins)
+    over = [state for state in old if vars(row)[state]]
+    return Pulse(ago(row.drained_at), ago(row.swept_at), ringing, ago(due), row.stand_ins, over)
+
+
+def _overstayed(using: str) -> dict[str, Exists]:
+    """By state; what a row of another app keeps is meant to stay."""
+    states = [state for state in retention.SETTING if retention.kept(state) is not None]
+    old = partial(retention.deliveries, using=using, late=timedelta(days=OVERSTAYED_DAYS))
+    return {str(state): Exists(old(state)) for state in states}
 
 
 def _oldest_due(using: str) -> QuerySet[Any, Any]:

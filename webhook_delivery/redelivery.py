@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from webhook_delivery import doorbell, lifecycle
 from webhook_delivery.clock import Now
+from webhook_delivery.erasing import why_hollow
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint
 
@@ -36,7 +37,8 @@ def redeliver(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "")
     Send dead and delivered deliveries again: same id, same bytes, a fresh budget of attempts.
 
     by: the user who asks (or a name); reason: why. Both are kept. What is waiting, held, discarded,
-    being sent, or owed to an endpoint that is not on stays as it is, and is counted in `left`.
+    being sent, owed to an endpoint that is not on, or of an event without its body stays as it is,
+    and is counted in `left`.
     """
     return _act("redeliver", lifecycle.redeliver, deliveries, by, reason)
 
@@ -71,6 +73,8 @@ def obstacle(delivery: Delivery) -> str:
         return _("It is %(state)s; only what is dead or delivered can be redelivered.") % {
             "state": delivery.get_state_display()
         }
+    if delivery.event.hollow:
+        return why_hollow(delivery.event)
     if delivery.endpoint.state != Endpoint.State.ON:
         return _("%(endpoint)s is %(state)s; switch it on to redeliver.") % {
             "endpoint": delivery.endpoint,
@@ -87,13 +91,15 @@ def message_of_redelivery(done: Done) -> str:
         done.count,
     )
     left = ngettext(
-        "%(left)s was left: only what is dead or delivered can be, to an endpoint that is on.",
-        "%(left)s were left: only what is dead or delivered can be, to an endpoint that is on.",
+        "%(left)s was left: only what is dead or delivered can be, to an endpoint that is on, and "
+        "while there is a body.",
+        "%(left)s were left: only what is dead or delivered can be, to an endpoint that is on, and "
+        "while there is a body.",
         done.left,
     )
     nothing = _(
         "Nothing was redelivered: only what is dead or delivered can be, "
-        "and only to an endpoint that is on."
+        "to an endpoint that is on, and while there is a body."
     )
     return _message(done, sent, left, nothing)
 

@@ -9,7 +9,9 @@ from functools import partial
 from itertools import islice
 from typing import IO
 
-from webhook_delivery import logbook
+from django.utils import timezone
+
+from webhook_delivery import logbook, retention
 from webhook_delivery.archive import LONGEST_LINE, Copied, Unreadable, read_line
 from webhook_delivery.history import PENDING, Attempted, Entry, Moved, fold, in_order, name_of
 from webhook_delivery.judging import Discrepancy, Judgement, judge, lacks
@@ -37,6 +39,8 @@ class Restoration:
     told: Told = lambda count: None
     states: Counter[str] = field(default_factory=Counter)
     """How many deliveries were in which state when the copy was made, by their logs."""
+    retired: int = 0
+    """How many of them are gone because their time was over: no loss, and not brought back."""
 
     def compare(self, copy: IO[bytes]) -> Iterator[Discrepancy]:
         """Say in what the database differs from the copy; a line that is none is said so, too."""
@@ -60,7 +64,7 @@ class Restoration:
         """Look again while nobody can change the delivery; only what agrees is united."""
         recorded = logbook.read_locked(copied.delivery, using=self.using)
         if recorded is None:
-            return [_missing(copied)]
+            return self._gone(copied)
         if strange := _strange(copied, recorded):
             return [strange]
         if contradictions := list(_contradictions(copied, recorded)):
@@ -68,6 +72,14 @@ class Restoration:
         added = _added(copied.log, recorded.log)
         found = [lacks(copied.delivery, entry) for entry in added]
         return self._unite(recorded, added, found) if self.repair and added else found
+
+    def _gone(self, copied: Copied) -> list[Discrepancy]:
+        """Retention may have deleted what ended so long ago, by the copy's own log."""
+        standing = fold(copied.birth, copied.log)
+        if retention.over(standing.state, standing.ended_at, now=timezone.now()):
+            self.retired += 1
+            return []
+        return [_missing(copied)]
 
     def _unite(
         self, recorded: Recorded, added: Sequence[Entry], found: list[Discrepancy]

@@ -32,6 +32,7 @@ ADMINISTERING = OPERATING | {
     "change_subscription",
     "delete_endpoint",
     "delete_subscription",
+    "erase_event",
     "redeliver_unfiltered",
     "reveal_secret",
     "rotate_secret",

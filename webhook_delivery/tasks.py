@@ -9,23 +9,15 @@ from functools import partial
 
 from django.db import router
 
-from webhook_delivery import (
-    acknowledging,
-    correspondence,
-    doorbell,
-    endpoints,
-    lifecycle,
-    overseeing,
-    pump,
-    rollups,
-    scheduling,
-)
+from webhook_delivery import doorbell, lifecycle, pruning, pump, scheduling, sweeping
 from webhook_delivery.drain import drain as send_due
 from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery
-from webhook_delivery.scheduling import schedules
 
 logger = log_of(__name__)
+
+RETAIN_SECONDS = 0.5
+"""How long the sweep itself prunes, before it drains."""
 
 
 def never_raises(task: Callable[[], None]) -> Callable[[], None]:
@@ -73,6 +65,16 @@ def _look_after_the_lost() -> None:
 
 
 @never_raises
+def prune() -> None:
+    """Delete what retention lets go, for a while; then others have their turn before the next."""
+    using = router.db_for_write(Delivery)
+    done = pruning.prune(using=using, seconds=scheduling.seconds_to_prune()).done
+    pruning.take_turn(using=using, held=True)
+    if not done:
+        scheduling.wake(task=scheduling.PRUNE)
+
+
+@never_raises
 def sweep() -> None:
     """The safety net, every minute: whatever was forgotten is found here."""
     doorbell.begin_sweep(using=router.db_for_write(Delivery))
@@ -82,18 +84,8 @@ def sweep() -> None:
 
 def _tidy() -> None:
     """What only the sweep does."""
-    _resume_due()
-    _oversee()
-    _settle_strays()
-    _name_types()
-    _move_up()
-    _mend_schedules()
-    _add_up()
-    _resolve()
-    _post()
-
-
-# Each in a guard of its own: a row that defies one of them must not keep the rest from its work.
+    sweeping.tidy(using=router.db_for_write(Delivery))
+    _retain()
 
 
 @never_raises
@@ -102,48 +94,9 @@ def _rescue() -> None:
 
 
 @never_raises
-def _resume_due() -> None:
-    if resumed := endpoints.resume_due(using=router.db_for_write(Delivery)):
-        logger.info("%s endpoints were paused until now, and are on again", resumed)
-
-
-@never_raises
-def _oversee() -> None:
-    overseeing.oversee(using=router.db_for_write(Delivery))
-
-
-@never_raises
-def _settle_strays() -> None:
-    endpoints.settle_strays(using=router.db_for_write(Delivery))
-
-
-@never_raises
-def _name_types() -> None:
-    lifecycle.name_types(using=router.db_for_write(Delivery))
-
-
-@never_raises
-def _move_up() -> None:
-    lifecycle.move_up(using=router.db_for_write(Delivery))
-
-
-@never_raises
-def _add_up() -> None:
+def _retain() -> None:
+    """Most often a moment is enough; what is more is a task of its own, and then the next."""
     using = router.db_for_write(Delivery)
-    rollups.add_up(using=using, after=rollups.COMMITTED_SECONDS)
-
-
-@never_raises
-def _resolve() -> None:
-    acknowledging.resolve(using=router.db_for_write(Delivery))
-
-
-@never_raises
-def _post() -> None:
-    correspondence.post(using=router.db_for_write(Delivery))
-
-
-@never_raises
-def _mend_schedules() -> None:
-    if mended := schedules.ensure():
-        logger.warning("Schedules were missing or changed, and were mended: %s", mended)
+    done = pruning.prune(using=using, seconds=RETAIN_SECONDS).done
+    if not done and pruning.take_turn(using=using):
+        scheduling.wake(task=scheduling.PRUNE)

@@ -13,6 +13,7 @@ NAMES = [
     "retries",
     "isolation",
     "growth",
+    "retention",
     "bodies",
     "tls",
     "memory",

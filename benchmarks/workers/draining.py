@@ -9,15 +9,20 @@ from django.db import connection
 
 from benchmarks.workers.counting import Statements
 from webhook_delivery import loop
+from webhook_delivery.drain import drain as send_due
 
 
-def prepare(*, seconds: float = 900) -> Callable[[], Mapping[str, Any]]:
-    """`seconds`: when nothing new is begun, so that a run ends."""
+def prepare(*, seconds: float = 900, prunes: bool = True) -> Callable[[], Mapping[str, Any]]:
+    """
+    seconds: when nothing new is begun, so that a run ends.
+    prunes: whether it deletes for a moment when it has sent, as the command does.
+    """
     statements = Statements()
     connection.ensure_connection()
 
     def drain() -> Mapping[str, Any]:
-        report = loop.once(using="default", seconds=seconds)
+        begin = loop.once if prunes else send_due
+        report = begin(using="default", seconds=seconds)
         return {"sent": report.delivered, "statements": statements.take()}
 
     return drain

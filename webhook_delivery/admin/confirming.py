@@ -153,6 +153,7 @@ class Confirming(ReadOnlyAdmin):
             lasts=words.span(preview.sent.of / RATE),
             rate=words.number(RATE),
             left=preview.left.of and words.counted(preview.left),
+            bodies_days=settings.RETAIN_BODIES_DAYS,
             any_sent=preview.sent.of,
             any_chosen=preview.chosen.of,
             at=question.token.at,

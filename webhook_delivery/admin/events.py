@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.admin.base import ReadOnlyAdmin
+from webhook_delivery.admin.erasing import ErasingAdmin
 from webhook_delivery.admin.filters import SpanFilter, TextFilter, TypeFilter
 from webhook_delivery.admin.forwarding import ForwardingAdmin
 from webhook_delivery.admin.payload import HIDDEN, Payload
@@ -23,9 +24,9 @@ from webhook_delivery.admin.surroundings import deliveries_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.times import element
 from webhook_delivery.catalogue import entry_of
-from webhook_delivery.missing import first_at
+from webhook_delivery.erasing import why_hollow
 from webhook_delivery.models import Delivery, Event, SearchKey
-from webhook_delivery.models.event import event_of
+from webhook_delivery.models.event import event_of, first_at
 from webhook_delivery.references import is_reference
 from webhook_delivery.searching import key_and_value
 from webhook_delivery.validation import EVENT_TYPE
@@ -71,7 +72,7 @@ class EventList(ChangeList):
 
 
 @admin.register(Event)
-class EventAdmin(ForwardingAdmin, ReadOnlyAdmin):
+class EventAdmin(ErasingAdmin, ForwardingAdmin, ReadOnlyAdmin):
     tenant_field = "tenant"
     list_display = ["webhook_id", "type_shown", "tenant_shown", "fate", "source_shown", "happened"]
     list_filter = [TypeFilter, TenantFilter, HappenedFilter]
@@ -139,11 +140,16 @@ class EventAdmin(ForwardingAdmin, ReadOnlyAdmin):
             "owed": owed,
             "more_owed": more,
             "may_see_owed": may(request, "view_delivery"),
-            "may_forward": may(request, "redeliver_delivery"),
-            "payload": self.payload_of(event) if may(request, "view_payload") else None,
-            "hidden": HIDDEN,
+            "may_forward": may(request, "redeliver_delivery") and not event.hollow,
+            "may_erase": may(request, "erase_event") and event.erased_at is None,
+            "payload": self._payload_shown(request, event),
+            "hidden": why_hollow(event) or HIDDEN,
             "links": self._links(request, event),
         }
+
+    def _payload_shown(self, request: HttpRequest, event: Event) -> Payload | None:
+        shown = may(request, "view_payload") and not event.hollow
+        return self.payload_of(event) if shown else None
 
     def _links(self, request: HttpRequest, event: Event) -> dict[str, str]:
         where = self.deliveries_of(request)
@@ -151,6 +157,7 @@ class EventAdmin(ForwardingAdmin, ReadOnlyAdmin):
             "payload": self.url_of(event, "payload"),
             "payload_text": self.url_of(event, "payload_text"),
             "forward": self.url_of(event, "forward"),
+            "erase": self.url_of(event, "erase"),
             "all": where and f"{where}?q={event.webhook_id}",
         }
 

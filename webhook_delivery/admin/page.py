@@ -16,6 +16,7 @@ from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.surroundings import Around, Link, deliveries_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.timeline import Timeline, bars_of, timeline_of
+from webhook_delivery.erasing import why_hollow
 from webhook_delivery.models import Delivery, RedeliveryBatch
 
 SIBLINGS = 20
@@ -57,7 +58,7 @@ class Page:
             "batches": [(batch, self._link(batch)) for batch in self._batches],
             "bars": bars_of(self._timeline.attempts),
             "payload": self._sent and self._sent.payload,
-            "hidden": HIDDEN,
+            "hidden": why_hollow(delivery.event) or HIDDEN,
             "curl": self._sent and self._curl(self._sent),
             "siblings": siblings,
             "more_siblings": more,
@@ -70,8 +71,8 @@ class Page:
 
     @cached_property
     def _sent(self) -> Request | None:
-        """What is sent; None if the body was not read, because it is not for who asks."""
-        if self.around.body is None:
+        """What is sent; None if the body was not read, for it is not for who asks, or is gone."""
+        if self.around.body is None or self.delivery.event.hollow:
             return None
         self.delivery.event.body = self.around.body
         return Request.of(self.delivery, self.around.first_at or self.delivery.created_at)

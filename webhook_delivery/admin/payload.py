@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.decorators import method_decorator
@@ -111,6 +111,8 @@ class PayloadAdmin(ConsoleAdmin):
     def _payload(self, request: HttpRequest, object_id: str) -> Payload:
         row = self.the(request, object_id)
         self.require(request, "view_payload")
+        if getattr(row, "event", row).hollow:
+            raise Http404
         return self.payload_of(row)
 
 

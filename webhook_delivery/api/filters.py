@@ -17,7 +17,6 @@ from rest_framework.views import APIView
 
 from webhook_delivery.api.fields import LARGEST, within
 from webhook_delivery.clock import Now
-from webhook_delivery.missing import first_at
 from webhook_delivery.models import (
     Attempt,
     Delivery,
@@ -28,7 +27,7 @@ from webhook_delivery.models import (
     EventQuerySet,
     RedeliveryBatch,
 )
-from webhook_delivery.models.event import event_of
+from webhook_delivery.models.event import event_of, first_at
 from webhook_delivery.outcomes import Fault, Verdict
 from webhook_delivery.selecting import found, of_batch
 

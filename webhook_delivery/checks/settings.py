@@ -18,6 +18,10 @@ from webhook_delivery.conf import KNOWN, SECRET, Settings, settings
 from webhook_delivery.scheduling.oddities import knows_cluster
 from webhook_delivery.validation import validate_pattern, validate_schedule
 
+DAYS = {name for name in KNOWN if name.startswith("RETAIN_")}
+"""Numbers, or None: for ever."""
+LONGEST_DAYS = 36_500
+
 
 def usable() -> bool:
     """Whether every setting has a type that the rest can be asked about."""
@@ -49,7 +53,7 @@ def _names() -> Iterator[CheckMessage]:
 
 def _types() -> Iterator[CheckMessage]:
     for name, value in _configured().items():
-        if name in KNOWN and not _fits(value, vars(Settings)[name]):
+        if name in KNOWN and not _fits(name, value):
             yield Error(
                 f"WEBHOOK_DELIVERY[{name!r}] is {_shown(name, value)}.",
                 hint=f"It should look like its default, {vars(Settings)[name]!r}.",
@@ -62,8 +66,10 @@ def _shown(name: str, value: Any) -> str:
     return f"of type {type(value).__name__}" if name in SECRET else repr(value)
 
 
-def _fits(value: Any, default: Any) -> bool:
-    match default:
+def _fits(name: str, value: Any) -> bool:
+    if name in DAYS and value is None:
+        return True
+    match 0 if name in DAYS else vars(Settings)[name]:
         case bool():
             return isinstance(value, bool)
         case int() | float():
@@ -91,7 +97,8 @@ def _values() -> Iterator[CheckMessage]:
 
 
 def _rules() -> Rules:
-    return _of_drains() | _of_policies() | _of_the_wire() | _of_searching() | _of_metrics()
+    rules = _of_drains() | _of_policies() | _of_the_wire() | _of_searching()
+    return rules | _of_metrics() | _of_retention()
 
 
 def _of_drains() -> Rules:
@@ -180,6 +187,13 @@ def _of_metrics() -> Rules:
             "a whole number, 0 to 500",
         ),
     }
+
+
+def _of_retention() -> Rules:
+    """Half an hour is for tests; a century is longer than a database counts back."""
+    given = {name: getattr(settings, name) for name in sorted(DAYS)}
+    wanted = "at most 36500, or None: for ever"
+    return {name: (days is None or days <= LONGEST_DAYS, wanted) for name, days in given.items()}
 
 
 def _is_proxy(url: str | None) -> bool:

@@ -28,6 +28,7 @@ from webhook_delivery.clock import Now
 from webhook_delivery.lifecycle import lanes, sequences
 from webhook_delivery.lifecycle.changing import CHUNK, change
 from webhook_delivery.lifecycle.claiming import NOTHING, RACES, Room, take
+from webhook_delivery.lifecycle.ending import end_erased
 from webhook_delivery.lifecycle.looking import Look
 from webhook_delivery.lifecycle.owing import Owed, name_types, owe
 from webhook_delivery.lifecycle.sequences import sequence_of
@@ -40,6 +41,7 @@ __all__ = [
     "Owed",
     "claim",
     "discard",
+    "end_erased",
     "give_back",
     "hold",
     "mend",
@@ -151,7 +153,8 @@ def redeliver(
 
     batch: the number of the redelivery of many that they belong to.
     once: they have one attempt, and are dead again if it fails.
-    Returns the ids changed; what is owed to an endpoint that is not on stays as it is.
+    Returns the ids changed; what is owed to an endpoint that is not on stays as it is, and so does
+    what belongs to an event that has lost its body.
     """
     return change(
         deliveries.filter(endpoint__state=Endpoint.State.ON),
@@ -159,6 +162,7 @@ def redeliver(
         logged=Verb.ONCE if once else Verb.REDELIVER,
         batch=batch,
         due=True,
+        whole=True,
         state=State.PENDING,
         trigger=Delivery.Trigger.ONCE if once else Delivery.Trigger.REDELIVERY,
         attempts_forgiven=F("attempts_made"),

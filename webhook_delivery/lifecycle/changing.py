@@ -25,10 +25,13 @@ def change(
     due: bool = False,
     most: int | None = None,
     batch: int | None = None,
+    whole: bool = False,
     **changes: Any,
 ) -> list[int]:
     """
     Change rows whose state allows it, chunk by chunk, about so many; return their ids.
+
+    whole: only those whose events still have their bodies, which they keep until the commit.
 
     due: they are due now; what is released no sooner than its first attempt was wished for.
     batch: the redelivery of many that the log names beside them.
@@ -41,7 +44,9 @@ def change(
         ids := list(rows.filter(pk__gt=last).values_list("pk", flat=True)[:CHUNK])
     ):
         chunk = allowed.filter(pk__in=ids)
-        changed += insist(partial(_move, chunk, logged, batch, due, changes), using=deliveries.db)
+        changed += insist(
+            partial(_move, chunk, logged, batch, due, whole, changes), using=deliveries.db
+        )
         last = ids[-1]
     return changed
 
@@ -51,9 +56,11 @@ def _move(
     logged: Transition.Verb | None,
     batch: int | None,
     due: bool,
+    whole: bool,
     changes: dict[str, Any],
 ) -> list[int]:
     """Change one chunk, and write it to the log with the very moment that the rows get."""
+    rows = _lock_whole(rows) if whole else rows
     columns = rows.values_list("pk", "attempts_made", Now(), _deliver_at(rows))
     locked = list(columns.order_by("pk").select_for_update())
     if not locked:
@@ -71,6 +78,14 @@ def _move(
             for pk, made, *_ in locked
         )
     return ids
+
+
+def _lock_whole(rows: DeliveryQuerySet) -> DeliveryQuerySet:
+    """Those whose events have bodies; first the rows, then their events, as retention does."""
+    owed = dict(rows.order_by("pk").select_for_update().values_list("pk", "event_id"))
+    events = Event.objects.using(rows.db).whole().filter(pk__in=set(owed.values()))
+    whole = set(events.order_by("pk").select_for_update().values_list("pk", flat=True))
+    return rows.filter(pk__in=[pk for pk, event in owed.items() if event in whole])
 
 
 def _deliver_at(rows: DeliveryQuerySet) -> Subquery:

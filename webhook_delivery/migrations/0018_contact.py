@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("webhook_delivery", "0016_failing_and_source")]
+    dependencies = [("webhook_delivery", "0017_retention")]
 
     operations = [
         migrations.AddField(

@@ -16,7 +16,7 @@ from webhook_delivery.models.failure import Acknowledgement
 from webhook_delivery.models.lane import Lane
 from webhook_delivery.models.log import Attempt, Transition
 from webhook_delivery.models.notice import Notice
-from webhook_delivery.models.operation import ConsoleAction, Doorbell
+from webhook_delivery.models.operation import ConsoleAction, Doorbell, Walk
 from webhook_delivery.models.secret import Secret
 from webhook_delivery.models.statistics import EndpointStat, RollUp
 from webhook_delivery.models.subscription import Subscription
@@ -46,4 +46,5 @@ __all__ = [
     "Secret",
     "Subscription",
     "Transition",
+    "Walk",
 ]

@@ -36,6 +36,12 @@ def new_event_id() -> uuid.UUID:
     )
 
 
+def first_at(moment: datetime) -> uuid.UUID:
+    """The least id that an event of that moment can have: ids are in the order of time."""
+    when = max(0, int(moment.timestamp() * 1000)) << 80
+    return uuid.UUID(int=when | 0x7 << 76 | 0b10 << 62)
+
+
 def webhook_id(event: uuid.UUID) -> str:
     return f"{PREFIX}{event.hex}"
 
@@ -71,6 +77,10 @@ class EventQuerySet(models.QuerySet["Event"]):
     def since(self, moment: datetime) -> Self:
         return self.filter(created_at__gte=moment)
 
+    def whole(self) -> Self:
+        """Those that still have their bodies; of others there is nothing to send."""
+        return self.filter(pruned_at=None, erased_at=None)
+
     def undelivered(self) -> Self:
         """Owed to somebody whom they have not reached: waiting, held or dead, and not discarded."""
         owed: Any = self.model._meta.get_field("deliveries").related_model
@@ -105,6 +115,12 @@ class Event(models.Model):
     traceparent = models.CharField(_("trace"), max_length=55, blank=True, default="", db_default="")
     """What W3C's Trace Context says of the span that published it; empty: none did."""
 
+    pruned_at = models.DateTimeField(_("body removed"), null=True, blank=True)
+    """When retention emptied its body. What is left keeps its idempotency key from being used for
+    a second event."""
+    erased_at = models.DateTimeField(_("body erased"), null=True, blank=True)
+    """When a person had its body erased. Only `erasing` writes it."""
+
     targets: Collection[int] = ()
     """Those endpoints, while it is being published; no column."""
 
@@ -122,7 +138,10 @@ class Event(models.Model):
             models.Index(fields=["event_type", "created_at"], name="webhook_event_type"),
             models.Index(fields=["source"], name="webhook_event_source_idx"),
         ]
-        permissions = [("view_payload", _("Can see bodies, headers and answers"))]
+        permissions = [
+            ("view_payload", _("Can see bodies, headers and answers")),
+            ("erase_event", _("Can erase the bodies of events")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.webhook_id}"
@@ -131,6 +150,11 @@ class Event(models.Model):
     def webhook_id(self) -> str:
         """The `webhook-id` every attempt carries."""
         return webhook_id(self.pk)
+
+    @property
+    def hollow(self) -> bool:
+        """Whether its body is gone, so that nobody can be sent it any more."""
+        return self.pruned_at is not None or self.erased_at is not None
 
 
 class SearchKey(models.Model):

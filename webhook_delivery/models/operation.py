@@ -34,6 +34,25 @@ class Doorbell(models.Model):
         return "doorbell"
 
 
+class Walk(models.Model):
+    """How far retention has walked through the events, from the oldest on. Only `pruning` does."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    """What it looks for."""
+    reached = models.UUIDField(null=True)
+    """Events up to this one have been seen to, this time."""
+    began_at = models.DateTimeField(default=timezone.now)
+    """When it began with the oldest: it does so once a day, for those that were not ready then."""
+
+    class Meta:
+        verbose_name = _("walk")
+        verbose_name_plural = _("walks")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class ConsoleAction(models.Model):
     """What a person did, to how many deliveries, and why. Outlives the person."""
 

@@ -22,18 +22,18 @@ from webhook_delivery.logs import log_of
 
 logger = log_of(__name__)
 
-DRAIN = "webhook_delivery.tasks.drain"
+DRAIN, PRUNE = "webhook_delivery.tasks.drain", "webhook_delivery.tasks.prune"
 
 
-def wake(broker: Broker | None = None) -> None:
+def wake(broker: Broker | None = None, *, task: str = DRAIN) -> None:
     """Queue one drain; a broker that fails is logged, and the sweep repairs the loss."""
     try:
         if orm_alias() is None:
-            _enqueue(broker)
+            _enqueue(broker, task)
         else:
             # Inside a transaction the ORM broker leaves the caller's connection open.
             with transaction.atomic(using=orm_alias()):
-                _enqueue(broker)
+                _enqueue(broker, task)
     except Exception:
         logger.exception("The broker took no task; the next sweep will find what is due")
 
@@ -58,9 +58,9 @@ def runs_inside_callers() -> bool:
     return bool(Conf.SYNC)
 
 
-def _enqueue(broker: Broker | None) -> None:
+def _enqueue(broker: Broker | None, task: str) -> None:
     options = {**task_options(), "broker": broker or _broker()}
-    async_task(DRAIN, q_options=options)
+    async_task(task, q_options=options)
 
 
 def _broker() -> Broker:
@@ -101,6 +101,11 @@ def can_be_told_a_time() -> bool:
 def seconds_to_stay() -> float:
     """How long a drain may keep a worker waiting: hardly, if it is the only worker there is."""
     return 1.0 if Conf.WORKERS == 1 else budget()
+
+
+def seconds_to_prune() -> float:
+    """How long a task may prune: not for long, if no other worker sends meanwhile."""
+    return min(5.0, budget()) if Conf.WORKERS == 1 else budget()
 
 
 def wake_in(seconds: float) -> None:

@@ -3,6 +3,7 @@
 from webhook_delivery.management.verbs.acting import Discard, Restore, RetryNow
 from webhook_delivery.management.verbs.describing import Catalogue, Config
 from webhook_delivery.management.verbs.failures import Acknowledge, Groups, Reopen
+from webhook_delivery.management.verbs.keeping import Erase, Prune
 from webhook_delivery.management.verbs.keys import RotateKeys, RotateSecret
 from webhook_delivery.management.verbs.log import Export, Verify
 from webhook_delivery.management.verbs.looking import Health, List, Retries, Show
@@ -42,6 +43,8 @@ VERBS: list[type[Verb]] = [
     RotateSecret,
     Verify,
     Export,
+    Prune,
+    Erase,
     RotateKeys,
     CreateGroups,
 ]

@@ -55,7 +55,8 @@ class Verify(Verb):
         with _opened(copy) as file, self.progress("lines read") as progress:
             restoration = Restoration(using=self.database, repair=repair, told=progress.add)
             counts = self._print(restoration.compare(file), progress)
-        self._conclude(counts, {"read": progress.count, "states": dict(restoration.states)})
+        states = {"states": dict(restoration.states), "retired": restoration.retired}
+        self._conclude(counts, {"read": progress.count, **states})
 
     def _all(self) -> DeliveryQuerySet:
         return Delivery.objects.using(self.database).all()
@@ -144,6 +145,8 @@ def _sentence(counts: dict[str, int], facts: dict[str, Any]) -> str:
         looked = f"Lines read: {facts['read']} ({', '.join(states) or 'no deliveries'})."
     else:
         looked = f"Deliveries checked: {facts['checked']}."
+    if facts.get("retired"):
+        looked += f" Gone since, for their time was over: {facts['retired']}."
     if not counts["found"]:
         return f"{looked} All is as the log says."
     return f"{looked} Faults found: {counts['found']}, mended: {counts['mended']}."

@@ -40,6 +40,7 @@ class Drain(Verb):
                 loop.run(using=self.database, stopped=asked.is_set)
             return
         report = loop.once(using=self.database, seconds=seconds)
+        loop.prune(using=self.database)
         self.say(asdict(report), sentence(report))
 
     def _rehearse(self) -> None:

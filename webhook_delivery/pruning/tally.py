@@ -1,0 +1,33 @@
+"""How much is gone, of each kind of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Tally:
+    """How much is gone, of each kind of rows."""
+
+    deliveries: int = 0
+    attempts: int = 0
+    events: int = 0
+    bodies: int = 0
+    """Emptied; the events are still there."""
+    actions: int = 0
+    batches: int = 0
+    hours: int = 0
+    refused: int = 0
+    """Rows that the database did not let go: a table that we do not know points at them."""
+    done: bool = False
+    """Whether nothing was left."""
+
+    @property
+    def rows(self) -> int:
+        """All but the attempts, which go with their deliveries."""
+        owed = self.deliveries + self.events + self.bodies
+        return owed + self.actions + self.batches + self.hours
+
+    def add(self, **counts: int) -> None:
+        for name, count in counts.items():
+            setattr(self, name, getattr(self, name) + count)
