@@ -41,7 +41,7 @@ def test_bytes_are_sent_as_they_are():
         (10**400, 10**400),
         (Decimal("NaN"), "NaN"),
         (None, None),
-        ((number for number in (1, 2)), [1, 2]),
+        pytest.param((number for number in (1, 2)), [1, 2], id="a generator"),
     ],
     ids=repr,
 )

@@ -110,13 +110,14 @@ ACTS = {
     "endpoint_pause_now": Act(asks(reason="maintenance"), becomes(state="paused")),
     "endpoint_on_now": Act(becomes(state="paused"), becomes(state="on")),
     "endpoint_off_now": Act(asks(reason="gone"), becomes(state="off")),
-    "endpoint_test": Act(asks(), becomes(state="off")),
+    "endpoint_test": Act(asks(), None),
     "endpoint_recover_missed_now": Act(lambda _row: {**MISSED, "token": token()}, answered),
     "endpoint_reveal_show": Act(asks(reason="they lost it"), None),
     "endpoint_rotate_now": Act(with_a_secret, with_a_secret),
     "event_forward_now": Act(
         to_one_that_has_it_not, lambda _event: Endpoint.objects.update(state="off")
     ),
+    "event_erase_now": Act(asks(reason="asked to be forgotten"), becomes(erased_at=timezone.now())),
     "failuregroup_acknowledge": Act(lambda _page: group(), every_dead_one(state="delivered")),
     "failuregroup_snooze": Act(
         lambda _page: {**group(), "until": f"{TOMORROW:%Y-%m-%dT%H:%M}"},
