@@ -56,6 +56,7 @@ ENTRIES = {
         Entry("rate {batch} --rate none"),
         Entry("resume {paused}"),
     ],
+    "forward": [Entry("{event} globex --why asked")],
     "send-test": [Entry("acme --by ann")],
     "list": [Entry("--state dead,discarded"), Entry("--ids")],
     "show": [Entry("{dead}")],

@@ -306,7 +306,7 @@ class CapturedCallbacks(TestCase):
         for _ in range(2):
             with self.captureOnCommitCallbacks(execute=True) as callbacks:
                 publish("a", {})
-            assert len(callbacks) == 1
+            assert len([each for each in callbacks if isinstance(each, doorbell._Ring)]) == 1
 
 
 def test_a_savepoint_inside_keeps_one_ring_for_the_transaction():

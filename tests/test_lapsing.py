@@ -13,7 +13,7 @@ from tests.conftest import make_due
 from tests.owing import owe
 from tests.test_signals import hearing
 from webhook_delivery import batches, endpoints, lifecycle, publish, redelivery
-from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Lane
+from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Lane, Transition
 from webhook_delivery.selecting import selection_of
 from webhook_delivery.signals import delivery_dead
 from webhook_delivery.verification import verify
@@ -100,6 +100,17 @@ def test_what_failed_after_its_release_is_not_counted_as_held(old, receiver, sen
 def test_what_waited_for_other_reasons_is_sent_however_old(endpoint, receiver, send_due):
     owe(1, endpoint)
     let_pass(MONTH)
+
+    send_due()
+
+    assert ends() == [("delivered", "")]
+
+
+def test_what_was_released_in_time_is_sent_however_long_it_waits_then(old, receiver, send_due):
+    Delivery.objects.update(created_at=F("created_at") + MONTH)
+    endpoints.switch_on(old.endpoint_id, using=DB)
+    Delivery.objects.update(created_at=F("created_at") - MONTH)
+    Transition.objects.update(at=F("at") - MONTH)
 
     send_due()
 

@@ -367,6 +367,7 @@ def machine(receiver, settings) -> type[Deliveries]:
         **settings.WEBHOOK_DELIVERY,
         "RETRY_SCHEDULE": SCHEDULE,
         "BREAKER_FAILURES": 1_000_000,
+        "HELD_AT_MOST_SECONDS": 0,  # the ledger knows of no such end
         "LEASE_MARGIN_SECONDS": LEASE - settings.WEBHOOK_DELIVERY["MAX_TIMEOUT_SECONDS"],
     }
     for name, patterns in SUBSCRIBED.items():

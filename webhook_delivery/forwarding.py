@@ -34,14 +34,20 @@ def forward(event: Event, endpoint: int, *, by: Any = None, reason: str = "") ->
     """
     using = router.db_for_write(Delivery)
     to = Endpoint.objects.using(using).annotate(now=Now()).filter(pk=endpoint).first()
-    if obstacle := _obstacle(event, to, using):
-        return Forwarded(None, obstacle)
+    if said := _obstacle(event, to, using):
+        return Forwarded(None, said)
     assert to is not None
     try:
         made = insist(lambda: _make(event, to, by, reason, using), using=using)
     except IntegrityError:  # by somebody else, just now
         return Forwarded(None, _already(to))
     return Forwarded(made)
+
+
+def obstacle(event: Event, endpoint: int) -> str:
+    """Say why an event could not be forwarded to this endpoint now; empty if it could."""
+    using = router.db_for_write(Delivery)
+    return _obstacle(event, Endpoint.objects.using(using).filter(pk=endpoint).first(), using)
 
 
 def _obstacle(event: Event, to: Endpoint | None, using: str) -> str:

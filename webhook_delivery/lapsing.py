@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from django.db.models import F, Q
+from django.db.models import F
 
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Transition
@@ -13,21 +13,21 @@ from webhook_delivery.models import Transition
 
 def lapsed(made: Mapping[int, datetime], *, now: datetime, using: str) -> set[int]:
     """
-    Say which of these deliveries have been released too late: older than `HELD_AT_MOST_SECONDS`.
+    Say which of these deliveries were older than `HELD_AT_MOST_SECONDS` when they were released.
 
     made: by their numbers, when they were made. One that was to be sent later is as old as that
-    wish. No query is made unless one of them is so old: then one, of whatever number.
+    wish. No query is made unless one of them is so old by now: then one, of whatever number.
     """
-    limit = settings.HELD_AT_MOST_SECONDS
-    since = now - timedelta(seconds=limit)
-    old = [pk for pk, moment in made.items() if limit and moment < since]
-    return _released(old, since, using) if old else set()
+    limit = timedelta(seconds=settings.HELD_AT_MOST_SECONDS)
+    old = {pk: moment for pk, moment in made.items() if limit and now - moment > limit}
+    return {pk for pk, age in _ages_at_release(old, using) if age > limit} if old else set()
 
 
-def _released(deliveries: list[int], since: datetime, using: str) -> set[int]:
-    """Those that nothing has happened to since they were released."""
-    logged = Transition.objects.using(using).filter(delivery__in=deliveries)
+def _ages_at_release(made: Mapping[int, datetime], using: str) -> Iterator[tuple[int, timedelta]]:
+    """Of those that nothing has happened to since they were released."""
+    logged = Transition.objects.using(using).filter(delivery__in=list(made))
     latest = logged.filter(after=F("delivery__attempts_made") - 1).order_by("pk")
-    wished = Q(delivery__event__deliver_at=None) | Q(delivery__event__deliver_at__lt=since)
-    verbs = dict(latest.filter(wished).values_list("delivery", "verb"))
-    return {pk for pk, verb in verbs.items() if verb == Transition.Verb.RELEASE}
+    columns = latest.values_list("delivery", "verb", "at", "delivery__event__deliver_at")
+    for pk, verb, at, wished in {row[0]: row for row in columns}.values():
+        if verb == Transition.Verb.RELEASE:
+            yield pk, at - max(made[pk], wished or made[pk])

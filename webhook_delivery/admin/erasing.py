@@ -43,6 +43,8 @@ class ErasingAdmin(PayloadAdmin):
             return self._ask_to_erase(request, event, form)
         if event.erased_at is None:
             self._erase(request, event, form.cleaned_data["reason"])
+        else:
+            messages.warning(request, erasing.why_hollow(event))
         return HttpResponseRedirect(self.page_of(event))
 
     def _to_be_erased(self, request: HttpRequest, object_id: str) -> Event:

@@ -7,17 +7,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import router
 from django.db.models import Count
 from django.http import Http404
-from rest_framework import serializers
+from rest_framework import serializers, status
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from webhook_delivery import erasing, forwarding
 from webhook_delivery.api.base import ListView, may
 from webhook_delivery.api.describing import EVENT, Said
-from webhook_delivery.api.fields import Moment
+from webhook_delivery.api.fields import Moment, Number
 from webhook_delivery.api.filters import EventFilter
 from webhook_delivery.api.paging import EventPages
+from webhook_delivery.api.problems import Conflict
+from webhook_delivery.api.reading import Reasoned, Strict
 from webhook_delivery.api.showing import DeliverySerializer, Shown, with_last_attempts
 from webhook_delivery.models import Delivery, Event
 from webhook_delivery.models.event import event_of
@@ -41,6 +46,8 @@ class EventSerializer(Shown):
     created_at = Moment()
     deliver_at = Moment(allow_null=True)
     expires_at = Moment(allow_null=True)
+    pruned_at = Moment(allow_null=True, help_text="When its body was removed, its time being over.")
+    erased_at = Moment(allow_null=True, help_text="When a person had its body erased.")
     fates = serializers.DictField(
         child=serializers.IntegerField(), help_text="How many of its deliveries are in each state."
     )
@@ -59,6 +66,25 @@ class EventDetailSerializer(EventSerializer):
     )
 
 
+class EraseSerializer(Strict):
+    """Why; it cannot be undone."""
+
+    reason = serializers.CharField(max_length=200, help_text="Why; kept with who did it, and when.")
+
+
+class ErasedSerializer(Shown):
+    """What was erased."""
+
+    changed = serializers.BooleanField(help_text="False: it had been erased already.")
+    message = serializers.CharField()
+
+
+class ForwardSerializer(Reasoned):
+    """To whom, and why."""
+
+    endpoint = Number()
+
+
 class EventView(ListView):
     """What happened."""
 
@@ -71,6 +97,10 @@ class EventView(ListView):
         "retrieve": Said(
             EventDetailSerializer,
             links={"deliveries.retrieve": "$response.body#/deliveries/0/id"},
+        ),
+        "erase": Said(ErasedSerializer, EraseSerializer, example={"reason": "at their request"}),
+        "forward": Said(
+            DeliverySerializer, ForwardSerializer, 201, {"endpoint": 7, "reason": "they asked"}
         ),
     }
     filterset_class = EventFilter
@@ -93,6 +123,36 @@ class EventView(ListView):
         [event] = _with_fates([event])
         event.owed = self._owed(request, event)
         return Response(EventDetailSerializer(self._told(request, event)).data)
+
+    @action(detail=True, methods=["post"])
+    def erase(self, request: Request, pk: str) -> Response:
+        """Erase its body for good, and what repeats it; what is still owed of it is dead then."""
+        given, event = self.given(EraseSerializer), self._own(pk)
+        if event.erased_at is not None:
+            told = {"changed": False, "message": erasing.why_hollow(event)}
+        else:
+            done = erasing.erase(event, by=request.user, reason=given["reason"])
+            told = {"changed": True, "message": erasing.message_of_erasing(done)}
+        return Response(ErasedSerializer(told).data)
+
+    @action(detail=True, methods=["post"])
+    def forward(self, request: Request, pk: str) -> Response:
+        """Owe it to one more endpoint of its tenant, whatever that is subscribed to."""
+        given, event = self.given(ForwardSerializer), self._own(pk)
+        done = forwarding.forward(event, given["endpoint"], by=request.user, reason=given["reason"])
+        if done.delivery is None:
+            raise Conflict(done.obstacle)
+        [made] = with_last_attempts([done.delivery])
+        return Response(DeliverySerializer(made).data, status.HTTP_201_CREATED)
+
+    def _own(self, pk: str) -> Event:
+        """As it is where it can be changed. Raises Http404."""
+        wanted = event_of(pk)
+        rows = self.get_queryset().using(router.db_for_write(Event))
+        event: Event | None = rows.filter(pk=wanted).first() if wanted else None
+        if event is None:
+            raise Http404
+        return event
 
     def _owed(self, request: Request, event: Event) -> Sequence[Delivery] | None:
         if not may(request, "view_delivery"):

@@ -25,13 +25,14 @@ from webhook_delivery.api.deliveries import DeliveryView
 from webhook_delivery.api.endpoints import EndpointView
 from webhook_delivery.api.events import EventView
 from webhook_delivery.api.facts import ConfigView, HealthView
+from webhook_delivery.api.groups import GroupView
 from webhook_delivery.api.redeliveries import RedeliveryView
 from webhook_delivery.api.retries import RetryView
 from webhook_delivery.api.schema import SchemaView
 
 app_name = "webhook_delivery_api"
 
-LISTED = [AttemptView, DeliveryView, EndpointView, EventView, RedeliveryView, RetryView]
+LISTED = [AttemptView, DeliveryView, EndpointView, EventView, GroupView, RedeliveryView, RetryView]
 SINGLE: list[type[View]] = [ConfigView, HealthView, SchemaView]
 
 router = SimpleRouter()

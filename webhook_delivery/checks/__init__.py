@@ -44,7 +44,7 @@ def check_registered(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 @register("webhook_delivery", Tags.models)
 def check_catalogue(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Event types that were described wrongly, and what is needed to validate them."""
-    return [*of_catalogue(), *(of_validation() if usable() else ())]
+    return [*of_catalogue(), *of_validation()] if usable() else []
 
 
 @register("webhook_delivery", deploy=True)

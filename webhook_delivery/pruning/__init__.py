@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from webhook_delivery import retention
 from webhook_delivery.clock import Now
+from webhook_delivery.logs import log_of
 from webhook_delivery.models import Walk
 from webhook_delivery.pruning.deliveries import Deliveries
 from webhook_delivery.pruning.events import Bodies, Events
@@ -20,7 +20,7 @@ from webhook_delivery.pruning.tally import Tally
 
 __all__ = ["Pruner", "Tally", "foretell", "prune", "take_turn"]
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 PAUSES = 1.0
 """After each bite as long a pause as it took: the database is there for the drains."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -11,10 +10,11 @@ from django.db import IntegrityError
 from django.db.models import CASCADE, SET_NULL, QuerySet
 
 from webhook_delivery.locking import insist
+from webhook_delivery.logs import log_of
 from webhook_delivery.pruning.tally import Tally
 from webhook_delivery.retention import pointing_at
 
-logger = logging.getLogger(__name__)
+logger = log_of(__name__)
 
 CHUNK = 500
 """How many rows one transaction takes at most, so that no lock is held for long."""

@@ -3,6 +3,7 @@
 from webhook_delivery.management.verbs.acting import Discard, Restore, RetryNow
 from webhook_delivery.management.verbs.describing import Catalogue, Config
 from webhook_delivery.management.verbs.failures import Acknowledge, Groups, Reopen
+from webhook_delivery.management.verbs.forwarding import Forward
 from webhook_delivery.management.verbs.keeping import Erase, Prune
 from webhook_delivery.management.verbs.keys import RotateKeys, RotateSecret
 from webhook_delivery.management.verbs.log import Export, Verify
@@ -22,6 +23,7 @@ VERBS: list[type[Verb]] = [
     Recover,
     RetryNow,
     Redelivery,
+    Forward,
     SendTest,
     List,
     Show,

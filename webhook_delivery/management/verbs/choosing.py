@@ -12,7 +12,7 @@ from django.core.management.base import CommandParser
 from webhook_delivery.gradual import MOST
 from webhook_delivery.management.verbs.reading import moment, number, states, within
 from webhook_delivery.management.verbs.verb import misused
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Event
 from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
 from webhook_delivery.selecting import InvalidSelection, selected, selection_of
@@ -144,3 +144,12 @@ def the_endpoint(database: str, named: str) -> Endpoint:
         numbers = ", ".join(str(endpoint.pk) for endpoint in found)
         raise misused(f"{len(found)} endpoints are called {named!r}: use a number, {numbers}.")
     return found[0]
+
+
+def the_event(database: str, named: str) -> Event:
+    """The event with this webhook-id, without its body."""
+    rows = Event.objects.using(database).defer("body")
+    found = rows.filter(pk=wanted).first() if (wanted := event_of(named)) else None
+    if found is None:
+        raise misused(f"There is no event {named!r}.")
+    return found

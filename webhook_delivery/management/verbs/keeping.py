@@ -11,11 +11,9 @@ from django.core.management.base import CommandParser
 from webhook_delivery import erasing, pruning
 from webhook_delivery.counting import Number
 from webhook_delivery.management.progress import Progress
-from webhook_delivery.management.verbs.choosing import by_default
+from webhook_delivery.management.verbs.choosing import by_default, the_event
 from webhook_delivery.management.verbs.reading import positive
-from webhook_delivery.management.verbs.verb import KEEPING, Verb, misused
-from webhook_delivery.models import Event
-from webhook_delivery.models.event import event_of
+from webhook_delivery.management.verbs.verb import KEEPING, Verb
 from webhook_delivery.pruning import Tally
 
 SECONDS = 60
@@ -69,6 +67,7 @@ class Erase(Verb):
     help = "erase what one event said"
     group = KEEPING
     changes = True
+    fails = "it was erased already"
     example = 'erase evt_01a201af8a4a7d32bc7f81785d35c02f --why "asked to be forgotten"'
 
     @classmethod
@@ -79,21 +78,15 @@ class Erase(Verb):
         parser.add_argument("--by", default=by_default(), metavar="NAME", help=said)
 
     def run(self, *, event: str, why: str, by: str, dry_run: bool, **options: Any) -> None:
-        row = self._the(event)
-        if dry_run:
-            found = erasing.preview(row, using=self.database)
-        else:
+        row = the_event(self.database, event)
+        already = row.erased_at is not None
+        found = erasing.preview(row, using=self.database)
+        if not (dry_run or already):
             found = erasing.erase(row, by=by, reason=why, using=self.database)
-        said = erasing.message_of_erasing(found)
+        said = erasing.why_hollow(row) if already else erasing.message_of_erasing(found)
         facts = {"event": row.webhook_id, **asdict(found), "dry_run": dry_run, "message": said}
         self.say(facts, f"Only foretold. {said}" if dry_run else said)
-
-    def _the(self, named: str) -> Event:
-        rows = Event.objects.using(self.database).defer("body")
-        row = rows.filter(pk=number).first() if (number := event_of(named)) else None
-        if row is None:
-            raise misused(f"There is no event {named!r}.")
-        return row
+        self.conclude(not already)
 
 
 def _told(tally: Tally) -> str:
