@@ -407,9 +407,11 @@ class Surface:
         answer = client.post(where, fields, follow=True)
         if answer.status_code == 403:
             return "refused"
-        said = [each.level_tag for each in answer.context["messages"]]
-        assert said, answer.content.decode()[:2000]
-        return "done" if said == ["success"] else "left"
+        said = [(each.level_tag, str(each)) for each in answer.context["messages"]]
+        if not said:  # a secret is shown at once
+            assert "The new signing secret" in answer.content.decode()
+            return "done"
+        return "done" if said[0][0] == "success" else f"left: {said[0][1]}"
 
 
 OF_BATCHES = ["redelivery pause", "redelivery resume", "redelivery cancel"]
@@ -460,7 +462,7 @@ def test_where_its_state_does_not_allow_it_nothing_is_changed_and_that_is_said(
 
     ended = getattr(Surface(world).as_(verb.rights), f"through_{surface}")(verb)
 
-    assert ended == "left" or surface == "code"
+    assert ended.startswith("left") or surface == "code"
     if (surface, verb.name) != ("code", "erase"):  # who calls it has looked
         assert everything() == before
         assert not ConsoleAction.objects.exists()
