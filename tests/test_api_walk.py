@@ -32,7 +32,8 @@ BASIC = "Basic " + base64.b64encode(b"root:of all").decode()
 AS_ROOT = {"Authorization": BASIC}
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 JUDGED = {
-    "endpoints_create", "endpoints_partial_update", "endpoints_pause", "endpoints_recover_missed"
+    "endpoints_create", "endpoints_partial_update", "endpoints_pause", "endpoints_recover_missed",
+    "groups_acknowledge",
 }  # fmt: skip
 """What these are told must be true, too, which no schema says: an address, a moment to come."""
 
