@@ -1,6 +1,8 @@
-"""What a claim reads, on a PostgreSQL that holds much: by index, and little of it."""
+"""What a claim reads, on a PostgreSQL or MariaDB that holds much: by index, and little of it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from django.db import connection
@@ -9,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.conftest import make_endpoint
 from tests.owing import block, owe
 from webhook_delivery import lifecycle
+from webhook_delivery.doorbell import soonest
 from webhook_delivery.lifecycle.looking import Look
 from webhook_delivery.models import Delivery, Endpoint, Event, Lane
 
@@ -44,6 +47,23 @@ SELECT e.id, e.event_type, p.id, 'pending', now() - make_interval(secs => 3600),
   '', now()
 FROM webhook_delivery_endpoint p,
   (SELECT id, event_type FROM webhook_delivery_event LIMIT %s) e WHERE p.name LIKE 'many-%%'
+"""
+
+
+MARIADB_EVENTS = """
+INSERT INTO webhook_delivery_event (id, event_type, tenant, `key`, source, content_type, body,
+  created_at)
+SELECT CONCAT('00000000-0000-7000-8000-', LPAD(HEX(seq), 12, '0')), 'order.paid', '', '', '',
+  'application/json', '{{}}', UTC_TIMESTAMP(6)
+FROM seq_1_to_{rows}
+"""
+MARIADB_ROWS = """
+INSERT INTO webhook_delivery_delivery (event_id, event_type, endpoint_id, state, due_at, `trigger`,
+  attempts_made, attempts_forgiven, reason, created_at)
+SELECT CONCAT('00000000-0000-7000-8000-', LPAD(HEX(seq), 12, '0')), 'order.paid', %s, %s,
+  UTC_TIMESTAMP(6) + INTERVAL %s SECOND + INTERVAL seq SECOND, 'schedule', 0, 0, '',
+  UTC_TIMESTAMP(6)
+FROM seq_1_to_{rows}
 """
 
 
@@ -142,3 +162,78 @@ if connection.vendor == "postgresql":
         fill(1_000_000, 10_000, each=20)
 
         claims_read_little()
+
+
+if connection.vendor == "mysql":
+
+    def hold_much(rows: int, **kinds: tuple[str, int | None]) -> None:
+        """So many rows of each kind, to an endpoint of their own: their state, and when due."""
+        execute(MARIADB_EVENTS.format(rows=rows))
+        for name, (state, due) in kinds.items():
+            to = make_endpoint(name=name)
+            execute(MARIADB_ROWS.format(rows=rows), to.pk, state, due)
+        tables = "webhook_delivery_event, webhook_delivery_delivery, webhook_delivery_endpoint"
+        execute(f"ANALYZE TABLE {tables}")
+
+    def counts() -> int:
+        """How many entries of tables and indexes this connection has read, ever."""
+        with connection.connection.cursor() as cursor:  # as Django's would be counted, too
+            cursor.execute("SHOW SESSION STATUS LIKE 'Handler%'")
+            told = dict(cursor.fetchall())
+        read = ("Handler_read", "Handler_icp_attempts")
+        return sum(int(count) for name, count in told.items() if name.startswith(read))
+
+    @contextmanager
+    def reading_little() -> Iterator[None]:
+        much: list[str] = []
+
+        def counted(execute, sql, *rest):
+            before = counts()
+            done = execute(sql, *rest)
+            if (read := counts() - before) > READ_AT_MOST:
+                much.append(f"{read} read: {sql[:1000]}")
+            return done
+
+        connection.ensure_connection()
+        with connection.execute_wrapper(counted):
+            yield
+        assert much == []
+
+    def claims_and_waits_read_little() -> None:
+        look = Look("default")
+        with reading_little():
+            taken = [len(lifecycle.claim(128, using="default", look=look)) for _ in range(4)]
+            soonest("default")
+        assert taken[0] == 128
+
+    def owe_some() -> None:
+        owe(40, *(make_endpoint() for _ in range(10)), ago=60)
+
+    def test_a_claim_does_not_read_what_has_ended():
+        hold_much(20_000, delivered=("delivered", None), dead=("dead", None))
+        owe_some()
+
+        claims_and_waits_read_little()
+
+    def test_a_claim_reads_neither_what_is_due_later_nor_what_waits_for_its_turn():
+        hold_much(20_000, later=("pending", 3600), parked=("pending", None))
+        owe_some()
+
+        claims_and_waits_read_little()
+
+    def test_a_claim_reads_little_of_what_is_due_to_one_endpoint_at_the_same_moment():
+        dead = make_endpoint()
+        hold_much(20_000, later=("pending", 3600))
+        owe(6_000, dead, ago=3600)
+        block(dead, seconds=3600)
+        owe_some()
+        owe(300, dead)
+
+        claims_and_waits_read_little()
+
+    @pytest.mark.nightly
+    def test_a_claim_reads_little_of_a_million_that_have_ended():
+        hold_much(1_000_000, delivered=("delivered", None))
+        owe_some()
+
+        claims_and_waits_read_little()

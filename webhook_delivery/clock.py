@@ -21,8 +21,12 @@ class Now(functions.Now):
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
 
 
-def seconds_until_first(rows: QuerySet[Any], moment: str) -> float | None:
-    """Seconds until the first of the rows' moments, negative if past; None if none has one."""
-    dated = rows.filter(**{f"{moment}__isnull": False}).order_by(moment)
+def seconds_until_first(rows: QuerySet[Any], moment: str, *, alike: str = "") -> float | None:
+    """
+    Seconds until the first of the rows' moments, negative if past; None if none has one.
+
+    alike: the column in which the rows are, if their index has one before the moment.
+    """
+    dated = rows.filter(**{f"{moment}__isnull": False}).order_by(*filter(None, (alike, moment)))
     first = dated.values_list(moment, Now()).first()
     return None if first is None else float((first[0] - first[1]).total_seconds())

@@ -13,7 +13,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 from webhook_delivery import listening, scheduling
 from webhook_delivery.clock import Now, seconds_until_first
 from webhook_delivery.logs import log_of
-from webhook_delivery.models import Delivery, Doorbell, Lane, RedeliveryBatch
+from webhook_delivery.models import Delivery, Doorbell, Endpoint, Lane, RedeliveryBatch
 from webhook_delivery.pacing import BURST_SECONDS
 
 logger = log_of(__name__)
@@ -137,17 +137,24 @@ def soonest(using: str, *, looked: float = 0) -> float | None:
     looked: how many seconds ago it was looked for, in vain: what was due and could not be claimed
     then is not counted; what has fallen due, or become free, since then is.
     """
-    deliveries = Delivery.objects.using(using)
     since = AGAIN_SECONDS + looked
     moments = (
-        deliveries.waiting().filter(due_at__gt=Now() - timedelta(seconds=since)).first_due_in(),
-        deliveries.sending().first_due_in(),
+        _first_due(since, using),
+        Delivery.objects.using(using).sending().first_due_in(),
         _first_free("blocked_until", 0, since, using),
         _first_free("paced_until", BURST_SECONDS, since, using),
         RedeliveryBatch.objects.using(using).first_due_in(),
     )
     seconds = (moment for moment in moments if moment is not None)
     return min((moment if moment > 0 else AGAIN_SECONDS for moment in seconds), default=None)
+
+
+def _first_due(since: float, using: str) -> float | None:
+    """The same of a delivery that is due, but not for so long already."""
+    on = Endpoint.objects.using(using).on().values("pk")
+    later = {"due_at__gt": Now() - timedelta(seconds=since)}
+    rows = Delivery.objects.using(using).pending_by_index().filter(endpoint__in=on, **later)
+    return seconds_until_first(rows, "due_at", alike="state")
 
 
 def _first_free(moment: str, ahead: float, since: float, using: str) -> float | None:

@@ -13,7 +13,15 @@ from django.db.models import F, OuterRef, Q, Subquery, Value
 from django.db.models.lookups import In
 
 from webhook_delivery.clock import Now
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Event, Lane
+from webhook_delivery.lifecycle import skipping
+from webhook_delivery.models import (
+    Delivery,
+    DeliveryQuerySet,
+    Endpoint,
+    EndpointQuerySet,
+    Event,
+    Lane,
+)
 from webhook_delivery.pacing import BURST_SECONDS
 from webhook_delivery.sharing import Due
 
@@ -25,7 +33,9 @@ TURN = 500
 """How many endpoints are asked at once whether anything is due to them."""
 TURN_SECONDS = 0.25
 """How often they are asked, as long as what is seen at the ends is enough to do."""
-OWN_ORDER = "endpoint_id", "due_at"
+ORDER = "state", "due_at"
+REVERSE = "-state", "-due_at"
+OWN_ORDER = "endpoint_id", "state", "due_at"
 ON = Endpoint.State.ON
 NOBODY = 0
 """No endpoint has this number."""
@@ -59,11 +69,11 @@ class Look:
     def due(self, places: int) -> list[Due]:
         """What is due to endpoints that are not blocked; for so many places."""
         rows = self._rows()
-        oldest = _seen(rows, "due_at")
+        oldest = _seen(rows, *ORDER)
         if len(oldest) < VIEW or self.event:
             self.turned_to, self.complete = 0, True
             return self._unblocked(oldest, places)
-        ends = [*oldest, *_seen(rows, "-due_at")]
+        ends = [*oldest, *_seen(rows, *REVERSE)]
         turn = self._turn_is_due()
         hidden = self._hidden(ends) if turn else []
         self.complete = self.whole and self.turned_to == 0 if turn else self._was_in_vain()
@@ -86,7 +96,7 @@ class Look:
         self.whole = self.whole and self.in_vain
 
     def _rows(self) -> DeliveryQuerySet:
-        rows = Delivery.objects.using(self.using).fallen_due()
+        rows = Delivery.objects.using(self.using).pending_by_index().filter(due_at__lte=Now())
         return rows.filter(event=self.event) if self.event else rows
 
     def _turn_is_due(self) -> bool:
@@ -118,16 +128,24 @@ class Look:
 
     def _firsts(self) -> list[Due]:
         """The first that is due to each of the endpoints whose turn it is."""
-        first = self._to(OuterRef("pk"), Delivery.objects.fallen_due()).order_by(*OWN_ORDER)
         self.turned = time.monotonic()
         self.whole = self.whole or self.turned_to == 0
         asked = Endpoint.objects.using(self.using).on().filter(pk__gt=self.turned_to)
-        found = asked.annotate(first=Subquery(first.values("pk")[:1])).order_by("pk")
-        turn = list(found.values_list("pk", "first")[:TURN])
+        turn = self._first_to(asked.order_by("pk"))
         self.turned_to = turn[-1][0] if len(turn) == TURN else 0
         firsts = [first for _, first in turn if first]
         rows = Delivery.objects.using(self.using).filter(pk__in=firsts)
         return _seen(rows, "due_at", most=TURN) if firsts else []
+
+    def _first_to(self, endpoints: EndpointQuerySet) -> list[tuple[int, int | None]]:
+        """The first of them, so many as one turn asks, and what is due first to each."""
+        if connections[self.using].vendor == "mysql":
+            turn = list(endpoints.values_list("pk", flat=True)[:TURN])
+            found = skipping.firsts(self._rows().filter(endpoint__in=turn)) if turn else {}
+            return [(pk, found.get(pk)) for pk in turn]
+        first = self._to(OuterRef("pk"), self._rows()).order_by(*OWN_ORDER)
+        asked = endpoints.annotate(first=Subquery(first.values("pk")[:1]))
+        return list(asked.values_list("pk", "first")[:TURN])
 
     def _to(self, endpoint: int | OuterRef, rows: DeliveryQuerySet) -> DeliveryQuerySet:
         """

@@ -28,6 +28,11 @@ class DeliveryQuerySet(DeliverySentences, models.QuerySet["Delivery"]):
     def pending(self) -> Self:
         return self.filter(state=Delivery.State.PENDING)
 
+    def pending_by_index(self) -> Self:
+        """Pending, to be sorted by state first: MySQL reads only in a range what is asked for."""
+        range_ = dict.fromkeys(("state__gte", "state__lte"), Delivery.State.PENDING)
+        return self.filter(**range_) if connections[self.db].vendor == "mysql" else self.pending()
+
     def sending(self) -> Self:
         return self.filter(state=Delivery.State.SENDING)
 
