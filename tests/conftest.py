@@ -10,6 +10,7 @@ import pytest
 import redis
 from django.db import connection
 from django.db.models import F
+from django.utils import timezone, translation
 
 from example_project.receiver import by_the_library
 from example_project.shop.models import Order
@@ -53,6 +54,14 @@ def send_due(db) -> Callable[[], draining.Report]:
         return draining.drain(using="default", seconds=10)
 
     return send
+
+
+@pytest.fixture(autouse=True)
+def plain_english() -> Iterator[None]:
+    """A language or a time zone that a test has chosen is its own."""
+    yield
+    translation.deactivate()
+    timezone.deactivate()
 
 
 @pytest.fixture
