@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.logs import log_of
 from webhook_delivery.models import Endpoint, Notice
-from webhook_delivery.notifying import Told, along
+from webhook_delivery.notifying import Told, along, in_json
 from webhook_delivery.signals import endpoint_disabled, endpoint_recovered, endpoint_warned
 
 logger = log_of(__name__)
@@ -45,9 +45,8 @@ def owe(what: Signal, told: Told, using: str, **kwargs: Any) -> None:
         return
     for row in Endpoint.objects.using(using).filter(pk__in=told).exclude(contact=""):
         if _is_news(row, kind, using):
-            facts = {name: _plain(value) for name, value in told[row.pk].items()}
-            notices = Notice.objects.using(using)
-            notices.create(endpoint=row, kind=kind, facts=facts, created_at=Now(), due_at=Now())
+            owed = {"endpoint": row, "kind": kind, "facts": in_json(told[row.pk])}
+            Notice.objects.using(using).create(**owed, created_at=Now(), due_at=Now())
 
 
 def post(*, using: str) -> int:
@@ -124,9 +123,4 @@ def _told(notice: Notice) -> dict[str, Any]:
         "reason": notice.facts.get("reason", ""),
         "since": parse_datetime(since) if since else None,
         "at": notice.created_at,
-        "disable_after": timedelta(seconds=settings.DISABLE_AFTER_SECONDS),
     }
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value

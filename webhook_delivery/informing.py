@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ from webhook_delivery.locking import once
 from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.models.event import webhook_id
-from webhook_delivery.notifying import Told, along
+from webhook_delivery.notifying import Told, along, in_json
 from webhook_delivery.publishing import publish_many
 from webhook_delivery.signals import (
     batch_finished,
@@ -59,8 +58,7 @@ def _publish(say: Callable[[Told, str], Said], told: Told, using: str) -> None:
 def _of_endpoints(event_type: str, told: Told, using: str) -> Said:
     rows = Endpoint.objects.using(using).filter(pk__in=told)
     for row in rows.exclude(tenant=settings.OPERATIONAL_TENANT).order_by("pk"):
-        facts = {name: _plain(value) for name, value in told[row.pk].items()}
-        yield event_type, {"endpoint": _named(row), **facts}
+        yield event_type, {"endpoint": _named(row), **in_json(told[row.pk])}
 
 
 def _of_dead(told: Told, using: str) -> Said:
@@ -91,10 +89,6 @@ def _dead(row: Delivery) -> Mapping[str, Any]:
 def _named(endpoint: Endpoint) -> Mapping[str, Any]:
     """Without its URL, where tokens live."""
     return {"id": endpoint.pk, "name": endpoint.name, "tenant": endpoint.tenant}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
 
 
 SAYING: Mapping[Signal, Callable[[Told, str], Said]] = {

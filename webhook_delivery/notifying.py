@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -73,6 +74,14 @@ def _on_commit(signal: Signal, deliveries: Told, using: str) -> None:
             _send(signal, Delivery, using, delivery=found[pk], **deliveries[pk])
 
     transaction.on_commit(tell, using=using, robust=True)
+
+
+def in_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a row as JSON has it: moments are texts."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in facts.items()
+    }
 
 
 def _along(signal: Signal, told: Told, using: str) -> None:
