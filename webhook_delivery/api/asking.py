@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 from django.utils import timezone
 from rest_framework import serializers
 
 from webhook_delivery.api.editing import EndpointSerializer
-from webhook_delivery.api.fields import Float, Moment, Rate
+from webhook_delivery.api.fields import Coming, Float, Moment, Rate
 from webhook_delivery.api.reading import Reasoned, Strict
 from webhook_delivery.api.showing import DeliverySerializer, Shown
 
-LONGEST_PAUSE = timedelta(days=366)
 LONGEST_OVERLAP_HOURS = 24 * 366
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """There were no webhooks before."""
@@ -26,13 +24,7 @@ class Nothing(Strict):
 class PauseSerializer(Reasoned):
     """Until when, and why."""
 
-    until = Moment(required=False, allow_null=True, help_text="Null: until somebody resumes it.")
-
-    def validate_until(self, until: Any) -> Any:
-        now = timezone.now()
-        if until and not now < until <= now + LONGEST_PAUSE:
-            raise serializers.ValidationError("Choose a moment within the next year.")
-        return until
+    until = Coming(required=False, allow_null=True, help_text="Null: until somebody resumes it.")
 
 
 class RotationSerializer(Reasoned):

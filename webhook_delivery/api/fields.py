@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
+LONGEST_PAUSE = timedelta(days=366)
 LARGEST = 2**63 - 1
 """What a column of numbers holds; SQLite and its kin fail at more."""
 
@@ -33,6 +35,16 @@ class Moment(serializers.DateTimeField):
 
     def to_representation(self, value: datetime) -> Any:
         return super().to_representation(value.astimezone(UTC))
+
+
+class Coming(Moment):
+    """A moment to come, within a year."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        moment, now = super().to_internal_value(value), timezone.now()
+        if not now < moment <= now + LONGEST_PAUSE:
+            raise serializers.ValidationError("Choose a moment within the next year.")
+        return moment
 
 
 class Float(serializers.FloatField):

@@ -8,17 +8,15 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.db import router
-from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhook_delivery import acknowledging, grouping, tenancy
-from webhook_delivery.api.asking import LONGEST_PAUSE
 from webhook_delivery.api.base import View
 from webhook_delivery.api.describing import Said
-from webhook_delivery.api.fields import Moment, Number
+from webhook_delivery.api.fields import Coming, Moment, Number
 from webhook_delivery.api.problems import Conflict
 from webhook_delivery.api.reading import Reasoned
 from webhook_delivery.api.showing import Shown
@@ -75,13 +73,7 @@ class WhichSerializer(Reasoned):
 class AcknowledgementSerializer(WhichSerializer):
     """Which group, and for how long."""
 
-    until = Moment(required=False, allow_null=True, help_text="Null: until it is empty.")
-
-    def validate_until(self, until: Any) -> Any:
-        now = timezone.now()
-        if until and not now < until <= now + LONGEST_PAUSE:
-            raise serializers.ValidationError("Choose a moment within the next year.")
-        return until
+    until = Coming(required=False, allow_null=True, help_text="Null: until it is empty.")
 
 
 class SeenSerializer(Shown):
