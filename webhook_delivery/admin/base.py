@@ -16,9 +16,9 @@ from django.urls import URLPattern, reverse
 from django.utils.translation import gettext as _
 
 from webhook_delivery.admin.paging import CappedPaginator
-from webhook_delivery.admin.patience import TooSlow, patience
-from webhook_delivery.admin.scoping import may, tenants_of
 from webhook_delivery.conf import settings
+from webhook_delivery.patience import TooSlow, patience
+from webhook_delivery.tenancy import may, tenants_of
 
 
 class ConsoleAdmin(admin.ModelAdmin):

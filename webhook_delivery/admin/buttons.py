@@ -21,10 +21,10 @@ from webhook_delivery.admin.filters import number_in
 from webhook_delivery.admin.page import Page
 from webhook_delivery.admin.payload import Payload, PayloadAdmin
 from webhook_delivery.admin.request import Request
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.text import visible
 from webhook_delivery.models import Delivery
 from webhook_delivery.redelivery import obstacle
+from webhook_delivery.tenancy import may
 
 State = Delivery.State
 

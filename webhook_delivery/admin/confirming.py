@@ -23,13 +23,13 @@ from webhook_delivery.admin import acts, progress, times, words
 from webhook_delivery.admin.asking import RATE, RedeliverForm, Token
 from webhook_delivery.admin.base import ReadOnlyAdmin
 from webhook_delivery.admin.choosing import Choice, choice_of
-from webhook_delivery.admin.patience import TooSlow, patience
-from webhook_delivery.admin.scoping import may, tenants_of
 from webhook_delivery.batches import Preview
 from webhook_delivery.conf import settings
 from webhook_delivery.counting import Number
 from webhook_delivery.models import BatchQuerySet, DeadLetter, Delivery, Endpoint, RedeliveryBatch
+from webhook_delivery.patience import TooSlow, patience
 from webhook_delivery.selecting import selected
+from webhook_delivery.tenancy import may, tenants_of
 
 SHOWN = 10
 """So many endpoints, and other redeliveries, are shown."""

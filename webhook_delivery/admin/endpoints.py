@@ -19,7 +19,6 @@ from webhook_delivery.admin.acts import ReasonedActionForm
 from webhook_delivery.admin.health import HealthAdmin
 from webhook_delivery.admin.recovering import RecoveryAdmin
 from webhook_delivery.admin.roster import DeadLettersFilter, EndpointList, TenantFilter
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.secrets import SecretsAdmin
 from webhook_delivery.admin.switching import SwitchesAdmin
 from webhook_delivery.admin.text import visible
@@ -28,6 +27,7 @@ from webhook_delivery.catalogue import entries
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint, Secret, Subscription
 from webhook_delivery.outcomes import patterns_matching
 from webhook_delivery.standing import Standing
+from webhook_delivery.tenancy import may
 
 KNOWN_TYPES = "webhook-event-types"
 """The id of the list that browsers offer types from, beside the fields for subscriptions."""

@@ -19,7 +19,6 @@ from webhook_delivery.admin.erasing import ErasingAdmin
 from webhook_delivery.admin.filters import SpanFilter, TextFilter, TypeFilter
 from webhook_delivery.admin.forwarding import ForwardingAdmin
 from webhook_delivery.admin.payload import HIDDEN, Payload
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.surroundings import deliveries_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.times import element
@@ -29,6 +28,7 @@ from webhook_delivery.models import Delivery, Event, SearchKey
 from webhook_delivery.models.event import event_of, first_at
 from webhook_delivery.references import is_reference
 from webhook_delivery.searching import key_and_value
+from webhook_delivery.tenancy import may
 from webhook_delivery.validation import EVENT_TYPE
 
 OWED = 50

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from webhook_delivery.admin.base import ReadOnlyAdmin
-from webhook_delivery.admin.scoping import may
+from webhook_delivery.tenancy import may
 
 MOST = 100_000
 """So many rows are written at most, the newest."""

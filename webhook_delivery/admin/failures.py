@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from webhook_delivery.admin import hints, words
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.text import visible
 from webhook_delivery.grouping import Failure, Group, SeenTo
 from webhook_delivery.models import Delivery
+from webhook_delivery.tenancy import may
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from webhook_delivery import forwarding
 from webhook_delivery.admin.acts import ReasonForm
 from webhook_delivery.admin.filters import number_in
 from webhook_delivery.admin.payload import PayloadAdmin
-from webhook_delivery.admin.scoping import tenants_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.models import Delivery, Endpoint, Event
+from webhook_delivery.tenancy import tenants_of
 
 
 class ForwardForm(ReasonForm):

@@ -21,10 +21,10 @@ from webhook_delivery import acknowledging, explaining, grouping
 from webhook_delivery.admin import acts, failures, hints
 from webhook_delivery.admin.base import ReadOnlyAdmin
 from webhook_delivery.admin.noting import FailureForm, NoteForm, SnoozeForm
-from webhook_delivery.admin.patience import TooSlow, patience
-from webhook_delivery.admin.scoping import may, tenants_of
 from webhook_delivery.grouping import Failure
 from webhook_delivery.models import Delivery, Endpoint, FailureGroup
+from webhook_delivery.patience import TooSlow, patience
+from webhook_delivery.tenancy import may, tenants_of
 
 SHOWN = 100
 KINDS = {

@@ -18,15 +18,15 @@ from webhook_delivery import explaining, figures
 from webhook_delivery.admin import outlook, words
 from webhook_delivery.admin.filters import SPANS
 from webhook_delivery.admin.paging import CAP
-from webhook_delivery.admin.patience import TooSlow, patience
 from webhook_delivery.admin.recovering import confirm_url
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.subject import EndpointPages, Tab, asks
 from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.counting import count_each
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint, Lane
 from webhook_delivery.pacing import Traffic
+from webhook_delivery.patience import TooSlow, patience
+from webhook_delivery.tenancy import may
 
 NEWEST = 1_000
 """Of so many deliveries it is told of which types they are."""

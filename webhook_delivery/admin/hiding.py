@@ -21,8 +21,8 @@ from webhook_delivery.admin import acts, hints, words
 from webhook_delivery.admin.base import ReadOnlyAdmin
 from webhook_delivery.admin.choosing import MOST_IDS
 from webhook_delivery.admin.filters import number_in
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.models import Delivery, DeliveryQuerySet
+from webhook_delivery.tenancy import may
 
 SHOWN = 20
 """So many of those that were selected are named."""

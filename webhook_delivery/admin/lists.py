@@ -17,8 +17,8 @@ from webhook_delivery.admin import acts
 from webhook_delivery.admin.choosing import UNSEEN, right_for
 from webhook_delivery.admin.export import Exporting
 from webhook_delivery.admin.hiding import few
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.models import Delivery, DeliveryQuerySet, FailureGroup
+from webhook_delivery.tenancy import may
 
 Tool = dict[str, Any]
 

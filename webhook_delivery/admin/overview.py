@@ -25,8 +25,6 @@ from webhook_delivery import figures, grouping
 from webhook_delivery.admin import attention, failures, words
 from webhook_delivery.admin.base import ReadOnlyAdmin
 from webhook_delivery.admin.paging import CAP
-from webhook_delivery.admin.patience import TooSlow, patience
-from webhook_delivery.admin.scoping import may, tenants_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.charts import percent
 from webhook_delivery.clock import Now
@@ -41,6 +39,8 @@ from webhook_delivery.models import (
     Overview,
     RedeliveryBatch,
 )
+from webhook_delivery.patience import TooSlow, patience
+from webhook_delivery.tenancy import may, tenants_of
 
 SHOWN, LOOKED_AT = 10, 50
 """So many groups are shown, of those that nobody has seen to among so many."""

@@ -12,12 +12,12 @@ from webhook_delivery.admin import hints, times
 from webhook_delivery.admin.payload import HIDDEN, PayloadAdmin
 from webhook_delivery.admin.prospects import Prospects, own_policy, prospects_of
 from webhook_delivery.admin.request import Request
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.surroundings import Around, Link, deliveries_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.timeline import Timeline, bars_of, timeline_of
 from webhook_delivery.erasing import why_hollow
 from webhook_delivery.models import Delivery, RedeliveryBatch
+from webhook_delivery.tenancy import may
 
 SIBLINGS = 20
 """How many deliveries of the same event are shown beside this one."""

@@ -19,12 +19,12 @@ from webhook_delivery import batches, missing
 from webhook_delivery.admin import words
 from webhook_delivery.admin.asking import FEW, Token
 from webhook_delivery.admin.filters import SPANS
-from webhook_delivery.admin.patience import TooSlow, patience
-from webhook_delivery.admin.scoping import tenants_of
 from webhook_delivery.admin.subject import DateTimeField, EndpointPages, asks, does
 from webhook_delivery.conf import settings
 from webhook_delivery.counting import Number
 from webhook_delivery.models import Endpoint, RedeliveryBatch
+from webhook_delivery.patience import TooSlow, patience
+from webhook_delivery.tenancy import tenants_of
 from webhook_delivery.validation import validate_rate
 
 EARLIEST = 2000

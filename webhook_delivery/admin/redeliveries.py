@@ -22,9 +22,9 @@ from webhook_delivery import batches, tenancy
 from webhook_delivery.admin import acts, hints, progress, times, words
 from webhook_delivery.admin.asking import RateForm
 from webhook_delivery.admin.confirming import Confirming
-from webhook_delivery.admin.patience import TooSlow, patience
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.models import BatchQuerySet, Delivery, Endpoint, RedeliveryBatch
+from webhook_delivery.patience import TooSlow, patience
+from webhook_delivery.tenancy import may
 
 State = RedeliveryBatch.State
 

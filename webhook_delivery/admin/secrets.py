@@ -19,9 +19,9 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from webhook_delivery import keys, rotation, signing
 from webhook_delivery.admin.acts import ReasonForm
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.subject import EndpointPages, asks, does
 from webhook_delivery.models import ConsoleAction, Endpoint, Secret
+from webhook_delivery.tenancy import may
 
 LAST = 4
 """So much of a secret tells two of them apart, and gives nothing away."""

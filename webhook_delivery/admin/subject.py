@@ -19,9 +19,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery.admin import acts
 from webhook_delivery.admin.base import ConsoleAdmin
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint
 from webhook_delivery.overseeing import switched_off_for_failing
+from webhook_delivery.tenancy import may
 
 asks = method_decorator(require_safe)
 """For a page that asks or tells: nothing is done by looking at it."""

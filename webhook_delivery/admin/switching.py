@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import publishing
 from webhook_delivery.admin.acts import reason_given
-from webhook_delivery.admin.scoping import may
 from webhook_delivery.admin.subject import EndpointPages, asks, does
 from webhook_delivery.admin.switches import (
     SWITCHES,
@@ -29,6 +28,7 @@ from webhook_delivery.admin.switches import (
 from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.probing import probe
+from webhook_delivery.tenancy import may
 
 
 class SwitchesAdmin(EndpointPages):
