@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ["DEBUG"] = "0"
-
 from example_project.settings import *  # noqa: F403
 from example_project.settings import Q_CLUSTER, WEBHOOK_DELIVERY
+
+DEBUG = False  # Django would keep each statement
 
 Q_CLUSTER = {**Q_CLUSTER, "name": "webhook_bench", "log_level": "WARNING"}
 
