@@ -1,4 +1,9 @@
-"""Settings of the example shop: SQLite, or DATABASE_URL and REDIS_URL for the real thing."""
+"""
+Settings of the example shop: as they are for a look around on one's own machine, on SQLite.
+
+The environment makes them those of a server: DEBUG=0, SECRET_KEY, ALLOWED_HOSTS, DATABASE_URL,
+REDIS_URL, WEBHOOK_KEYS (Fernet keys, newest first), METRICS_TOKEN.
+"""
 
 import os
 from pathlib import Path
@@ -8,9 +13,20 @@ import dj_database_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-SECRET_KEY = os.environ.get("SECRET_KEY", "an example, not a secret")
+
+def words(name: str, default: str = "") -> list[str]:
+    """What a variable of the environment lists, with commas between."""
+    return [word for word in os.environ.get(name, default).split(",") if word]
+
+
 DEBUG = os.environ.get("DEBUG", "1") == "1"
-ALLOWED_HOSTS = ["*"]
+# Django refuses an empty one: nobody goes live with an example's.
+SECRET_KEY = os.environ.get("SECRET_KEY", "an example, not a secret" if DEBUG else "")
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", "*")
+CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+if not DEBUG:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -88,11 +104,15 @@ else:
     Q_CLUSTER["orm"] = "default"
 
 WEBHOOK_DELIVERY: dict[str, Any] = {
-    # The demo's receivers live on this machine; leave these out in production.
-    "ALLOW_HTTP": True,
-    "ALLOWED_NETWORKS": ["127.0.0.0/8"],
-    "ALLOWED_PORTS": [],
+    "SECRET_KEYS": words("WEBHOOK_KEYS"),
+    "METRICS_TOKEN": os.environ.get("METRICS_TOKEN"),
 }
+if DEBUG:  # receivers live on one's own machine
+    WEBHOOK_DELIVERY |= {
+        "ALLOW_HTTP": True,
+        "ALLOWED_NETWORKS": ["127.0.0.0/8"],
+        "ALLOWED_PORTS": [],
+    }
 if os.environ.get("WEBHOOK_DEMO") == "1":
     # Nobody wants to watch a demo for three days.
     WEBHOOK_DELIVERY |= {"RETRY_SCHEDULE": (1, 2, 3), "TIMEOUT_SECONDS": 2, "DRAIN_SECONDS": 5}
@@ -102,3 +122,14 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
+STATIC_ROOT = os.environ.get("STATIC_ROOT", BASE_DIR / ".build" / "static")
+
+if not DEBUG:
+    MIDDLEWARE.insert(1, "whitenoise.middleware.WhiteNoiseMiddleware")  # serves STATIC_ROOT
+    LOGGING = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "webhook_delivery.logs.JSONFormatter"}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "loggers": {"webhook_delivery": {"handlers": ["console"], "level": "INFO"}},
+    }

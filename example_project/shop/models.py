@@ -24,6 +24,9 @@ class Customer(TellsWebhooks, models.Model):
 class Category(models.Model):
     name = models.CharField(max_length=50)
 
+    class Meta:
+        verbose_name_plural = "categories"
+
     def __str__(self) -> str:
         return self.name
 

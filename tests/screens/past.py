@@ -71,6 +71,7 @@ class Past:
             fields = {
                 "state": state,
                 "state_reason": why,
+                "off_by_itself": state == "off",
                 "url": f"https://hooks.{name}.example/in",
             }
             receiver = Endpoint.objects.create(id=self._number(), name=name, **fields)
