@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NOX := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nox
 
-.PHONY: help demo test test-long test-themes test-all screenshots lint format messages bench clean
+.PHONY: help demo test test-long test-themes test-edges test-all screenshots docs lint format messages bench licences dist clean
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 20
@@ -22,10 +23,13 @@ test-long: $(VENV)/.ready .node/.ready ## Test what takes minutes: CHAOS_SECONDS
 test-themes: $(VENV)/.ready ## Test every screen under other skins, and each Django, in environments of their own
 	@$(BIN)/python -m pytest -q -m nightly tests/test_themes.py
 
-test-all:
-	@echo "test-all: not yet; make test runs one Python and one Django on every database."
+test-edges: $(VENV)/.ready .node/.ready ## Test the oldest of everything on SQLite, and the newest on PostgreSQL
+	@$(NOX) -s oldest newest
 
-lint: $(VENV)/.ready ## Check style, types, migrations and architecture
+test-all: $(VENV)/.ready .node/.ready ## Test every Python with every Django on every database: hours
+	@$(NOX)
+
+lint: $(VENV)/.ready .node/.ready ## Check style, types, migrations and architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -33,6 +37,7 @@ lint: $(VENV)/.ready ## Check style, types, migrations and architecture
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python -m pytest -q -p no:randomly tests/test_architecture.py
+	@$(BIN)/python -m tests.beauty
 
 format: $(VENV)/.ready ## Mend what can be mended
 	$(BIN)/ruff check --fix .
@@ -46,9 +51,28 @@ screenshots: $(VENV)/.ready .node/.ready ## Draw every screen of the console ane
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group screenshots
 	@$(BIN)/python -m pytest -q -n 0 tests/browser/pictures.py
 
+docs: $(VENV)/.ready ## Write the reference anew from the code, and build the pages into .build/docs
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m sphinx -W --keep-going -n -q docs .build/docs
+	@echo "Built: .build/docs/index.html"
+
 bench: $(VENV)/.ready ## Measure side by side (ONLY=drain,tls: some; QUICK=1: one short run of each; RUNS=9)
 	@benchmarks/set-up
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(RUNS),--runs $(RUNS))
+
+licences: $(VENV)/.ready ## List the licences of all that is installed with it, in docs/licences.md
+	@$(BIN)/python -m tests.licences
+
+dist: $(VENV)/.ready ## Build what is published, the same each time, and list what it needs
+	@rm -rf dist .build/installed
+	@$(BIN)/python -m build --outdir dist
+	@$(BIN)/twine check --strict dist/*
+	@$(BIN)/check-wheel-contents dist/*.whl
+	@$(PYTHON) -m venv --without-pip .build/installed
+	@$(BIN)/python -m pip --python .build/installed/bin/python install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[api,metrics,redis,schema]"
+	@$(BIN)/cyclonedx-py environment .build/installed/bin/python --pyproject pyproject.toml --output-reproducible --output-file dist/sbom.cdx.json
+	@ls -l dist
 
 clean: ## Remove what was set up
 	rm -rf $(VENV) .node .build dist *.egg-info .coverage*

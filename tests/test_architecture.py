@@ -3,149 +3,41 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "webhook_delivery"
-
-LAYERS = [
-    {"testing"},
-    {"management", "apps", "admin", "api", "metrics", "templatetags"},
-    {"presenting"},
-    {"probing"},
-    {"charts", "checks", "configuration", "health", "provisioning", "receiving", "roles"},
-    {"symptoms"},
-    {"gradual", "informing", "registry"},
-    {"bulk", "receivers"},
-    {"binding"},
-    {"telling"},
-    {"coalescing"},
-    {"occasions"},
-    {"batches", "publishing", "tasks", "loop", "forwarding", "redelivery", "restoring"},
-    {"sweeping"},
-    {"drain", "overseeing", "writing"},
-    {"flights", "holdings", "landings", "recording", "report"},
-    {"correspondence", "endpoints", "erasing", "pruning", "pump"},
-    {"resealing", "rotation", "subscribing", "verification"},
-    {"doorbell", "dispatch", "missing", "targeting"},
-    {"scheduling", "listening"},
-    {"backlog", "lifecycle", "standing"},
-    {"loading", "judging", "archive", "acknowledging", "figures", "pulse", "retention"},
-    {"claims", "lapsing", "logbook", "composing", "grouping", "hearing"},
-    {"notifying", "relating", "rollups", "selecting", "tenancy"},
-    {"fitting", "policies"},
-    {"doorbell", "dispatch", "missing", "targeting"},
-    {"scheduling", "listening"},
-    {"backlog", "lifecycle", "standing"},
-    {"loading", "judging", "archive", "acknowledging", "figures", "pulse"},
-    {"claims", "lapsing", "logbook", "composing", "grouping", "hearing"},
-    {"notifying", "relating", "rollups", "selecting", "tenancy"},
-    {"fitting", "policies"},
-    {"claims", "logbook", "composing", "grouping", "hearing"},
-    {"notifying", "relating", "retention", "rollups", "selecting"},
-    {"fitting"},
-    {"catalogue"},
-    {"ailing", "models", "tellers", "transport", "payloads"},
-    {"deriving"},
-    {
-        "counting",
-        "guarding",
-        "pacing",
-        "patience",
-        "searching",
-        "shaping",
-        "sharing",
-        "transitions",
-        "observing",
-    },
-    {"explaining", "validation", "keys", "history", "telemetry", "verifying"},
-    {
-        "addresses",
-        "asyncapi",
-        "cloudevents",
-        "conditions",
-        "conf",
-        "headers",
-        "hostnames",
-        "operational",
-        "outcomes",
-        "signing",
-        "totals",
-    },
-    {"version", "clock", "locking", "logs", "paths", "references", "signals"},
-]
-"""From the top of the house to its ground; a module may import only from below its own layer."""
-
-DEPTH = {name: depth for depth, layer in enumerate(LAYERS) for name in layer}
-PURE = {
-    "addresses",
-    "ailing",
-    "asyncapi",
-    "cloudevents",
-    "conditions",
-    "guarding",
-    "headers",
-    "history",
-    "hostnames",
-    "outcomes",
-    "pacing",
-    "paths",
-    "searching",
-    "sharing",
-    "signing",
-    "totals",
-    "transitions",
-    "verifying",
-}
-
-
-def unit_of(path: Path) -> str:
-    """The module or package, directly in ours, that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-FILES = [
-    path
-    for path in PACKAGE.rglob("*.py")
-    if "migrations" not in path.parts and path != PACKAGE / "__init__.py"
-]
-
-
-def imports(path: Path) -> set[str]:
-    """Every module imported anywhere in the file, inside functions and for type checkers too."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def only_for_types(path: Path) -> set[str]:
-    """What is imported under `if TYPE_CHECKING`: names for annotations, never at run time."""
-    blocks = [
-        node
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    ]
-    inner = [node for block in blocks for node in ast.walk(block)]
-    return {
-        f"{node.module}.{alias.name}"
-        for node in inner
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-
-
-def ours(names: set[str]) -> set[str]:
-    units = {name.split(".")[1] for name in names if name.startswith("webhook_delivery.")}
-    return units & set(DEPTH)
+import webhook_delivery
+from tests import beauty
+from tests.layers import (
+    DEPTH,
+    FILES,
+    LAYERS,
+    PACKAGE,
+    PURE,
+    imports,
+    only_for_types,
+    ours,
+    unit_of,
+)
 
 
 def test_every_module_has_its_place():
     assert {unit_of(path) for path in FILES} == set(DEPTH)
+
+
+def test_no_module_has_two():
+    places = Counter(name for layer in LAYERS for name in layer)
+
+    assert [name for name, count in places.items() if count > 1] == []
+
+
+def test_the_reading_order_names_every_module():
+    named = set(re.findall(r"[a-z_]+", webhook_delivery.__doc__ or ""))
+
+    assert set(DEPTH) - named == set()
 
 
 def test_imports_point_down():
@@ -243,28 +135,32 @@ def test_every_module_opens_with_what_it_owns_and_keeps_to_it(path):
     assert len(source.splitlines()) <= 250
 
 
+def test_no_imports_go_round_in_a_circle():
+    assert beauty.cycle(PACKAGE) == []
+
+
+@pytest.mark.everywhere_once
+def test_what_contributing_says_of_the_code_is_true_to_a_tenth():
+    [said] = [line for line in beauty.table().splitlines() if "**ours**" in line]
+
+    assert numbers(said) == pytest.approx(numbers(beauty.row()), rel=0.1, abs=0.15)
+
+
+def numbers(row: str) -> list[float]:
+    return [float(n.replace(" ", "")) for n in re.findall(r"\d+(?: \d{3})*(?:\.\d+)?", row)]
+
+
 def test_nothing_is_called_utils():
     forbidden = {"utils", "helpers", "managers", "misc", "common", "constants"}
 
     assert not forbidden & {path.stem for path in PACKAGE.rglob("*.py")}
 
 
-def lengths() -> dict[str, int]:
-    """How many lines each function has, without its docstring."""
-    found = {}
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef):
-                body = node.body[1:] if ast.get_docstring(node) else node.body
-                last = node.end_lineno or node.lineno
-                found[f"{path.stem}.{node.name}"] = last - body[0].lineno + 1 if body else 0
-    return found
-
-
 def test_functions_read_as_sentences():
     """The longest has at most 35 lines, nine in ten have at most 18, and half have at most 6."""
-    by_length = sorted(lengths().values())
+    ours = beauty.Sources(PACKAGE)
+    by_length = ours.function_lengths
 
-    assert by_length[-1] <= 35, {name: n for name, n in lengths().items() if n > 35}
+    assert by_length[-1] <= 35, [f.name for f in ours.functions if beauty.length(f) > 35]
     assert by_length[len(by_length) * 9 // 10] <= 18
     assert by_length[len(by_length) // 2] <= 6

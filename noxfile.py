@@ -1,0 +1,85 @@
+"""Tests what is supported: `make test-all` every version, `make test-edges` oldest and newest."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["everywhere", "oldest"]
+
+SUPPORTED = {"3.11": ["5.2"], "3.12": ["5.2", "6.0", "6.1"], "3.13": ["5.2", "6.0", "6.1"]}
+"""Django's versions by Python's: Django 6.0 and later need Python 3.12."""
+
+OLDEST = "3.11"
+NEWEST = ("3.13", "6.1")
+EXTRAS = "api,metrics,redis,schema"
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+# Interpreters that pyenv keeps are as good as those of the system.
+_kept = sorted(Path.home().glob(".pyenv/versions/3.*/bin"))
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _kept)])
+
+
+@nox.session
+@nox.parametrize(
+    ("python", "django"),
+    [(python, django) for python, djangos in SUPPORTED.items() for django in djangos],
+)
+def everywhere(session: nox.Session, django: str) -> None:
+    """All of `make test`, on every database, with one Python and one Django."""
+    _install(session, f"django~={django}.0")
+    _test(session)
+
+
+@nox.session(python=NEWEST[0])
+def newest(session: nox.Session) -> None:
+    """The newest Python and Django, on PostgreSQL."""
+    _install(session, f"django~={NEWEST[1]}.0")
+    _test(session, "--on", "PostgreSQL", "-m", DEPENDS_ON_DATABASE, *NO_CRASHES)
+
+
+@nox.session(python=OLDEST)
+def oldest(session: nox.Session) -> None:
+    """The oldest of everything that `pyproject.toml` allows, on SQLite."""
+    _install(session, *_lowest())
+    _test(session, "--on", "SQLite", "-m", DEPENDS_ON_DATABASE, *NO_CRASHES)
+
+
+DEPENDS_ON_DATABASE = "not nightly and not everywhere_once and not nightly_on_servers"
+CRASHES = (
+    "batches_crash",
+    "chaos",
+    "crash",
+    "deploy",
+    "hosts",
+    "machine",
+    "many_drains",
+    "order_crash",
+)
+NO_CRASHES = [f"--ignore=tests/test_{name}.py" for name in CRASHES]
+"""`make test` kills processes enough: it is the same with all versions, and takes minutes."""
+
+
+def _install(session: nox.Session, *pinned: str) -> None:
+    groups = [f"--group={name}" for name in ("test", "mariadb")]
+    session.install("--editable", f".[{EXTRAS}]", *groups, *pinned)
+
+
+def _lowest() -> list[str]:
+    """Each requirement at the lowest version that it allows."""
+    project = PROJECT["project"]
+    every = chain(project["dependencies"], *project["optional-dependencies"].values())
+    return [requirement.replace(">=", "==") for requirement in every]
+
+
+def _test(session: nox.Session, *chosen: str) -> None:
+    session.run(
+        *("python", "-m", "tests.everywhere", *chosen, *session.posargs),
+        env={"PYTHONDEVMODE": "1"},
+    )
