@@ -8,12 +8,14 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
+from django.utils import timezone
 
 import webhook_delivery
 from example_project.settings import BASE_DIR
@@ -293,3 +295,46 @@ def test_subscribers_of_thorn_move(user, webhooks):
     webhooks.drain()
     for secret in ("C=JTX)v3~dQCl];[", "another"):
         webhooks.requests[-1].verify(moved["secret_of"](secret))
+
+
+@pytest.mark.django_db
+def test_registered_endpoints_move_with_their_secrets(webhooks):
+    first, second = ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
+    for name, changes in {
+        "plain": {"secret": first, "tenant": "acme"},
+        "rotated": {
+            "secret": second,
+            "previous_secret": first,
+            "previous_secret_expires_at": timezone.now() + timedelta(hours=1),
+        },
+        "off": {"secret": second, "is_active": False, "format_name": "cloudevents"},
+    }.items():
+        row = predecessors.RegisteredEndpoint.objects.create(
+            name=name, url=f"https://{name}.example/in", **changes
+        )
+        for event_name in ("shop.OrderPlaced", "shop.OrderPaid"):
+            row.subscriptions.create(event_name=event_name)
+
+    move("django-outbound-webhooks")
+
+    both = ["shop.OrderPaid", "shop.OrderPlaced"]
+    assert all_endpoints() == [
+        ("https://plain.example/in", "acme", "on", both),
+        ("https://rotated.example/in", "", "on", both),
+        ("https://off.example/in", "", "off", both),
+    ]
+    assert [each.format for each in Endpoint.objects.order_by("pk")] == [
+        "standard",
+        "standard",
+        "structured",
+    ]
+    webhook_delivery.publish("shop.OrderPaid")
+    webhook_delivery.publish("shop.OrderPaid", tenant="acme")
+    webhooks.drain()
+    rotated, plain = webhooks.requests
+    for request, secret in [
+        (rotated, f"whsec_{first}"),
+        (rotated, second),
+        (plain, f"whsec_{first}"),
+    ]:
+        request.verify(secret)

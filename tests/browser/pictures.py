@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from example_project.settings import BASE_DIR
-from tests.browser import fixtures
+from tests.browser import fixtures, sources
 from tests.browser.window import DARK, LIGHT, WIDE, Window
 from tests.screens import addresses
 from tests.screens.past import write_past
@@ -51,6 +51,8 @@ def test_every_screen_is_drawn(window):
         for width in WIDTHS:
             window.resize(width)
             draw(window, name if width == WIDE else f"{name}-{width}")
+    if sources.KEPT.parent == FOLDER:
+        sources.note()
 
 
 def draw(window: Window, name: str) -> None:
