@@ -144,6 +144,8 @@ MODULES = {
     "crm.models": {"Customer": models.Customer},
     "crm.serializers": {"CustomerSerializer": serializer("CustomerSerializer", "id", "email")},
     "drf_hooks.models": {"Hook": predecessors.Hook},
+    "django_outbound_webhooks": {"signing_secrets": predecessors.signing_secrets},
+    "django_outbound_webhooks.models": {"Endpoint": predecessors.RegisteredEndpoint},
     "django_webhook.models": {"Webhook": predecessors.TopicWebhook},
     "django_webhook_subscriber.models": {"WebhookSubscription": predecessors.WebhookSubscription},
     "signal_webhooks.models": {"Webhook": predecessors.SignalWebhook},

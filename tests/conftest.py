@@ -126,7 +126,16 @@ def broker(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-LONG = {"test_deploy", "test_machine", "test_chaos", "test_crash", "test_hosts", "test_many_drains"}
+LONG = {
+    "test_tutorial",
+    "test_readme",
+    "test_deploy",
+    "test_machine",
+    "test_chaos",
+    "test_crash",
+    "test_hosts",
+    "test_many_drains",
+}
 
 
 @pytest.hookimpl(wrapper=True)

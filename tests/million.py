@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.db import connection
 
 ENDPOINTS = """
-INSERT INTO webhook_delivery_endpoint (name, url, tenant, state, state_reason, ordered, format,
-  sealed_headers, ca_bundle, sealed_client_certificate, tls_minimum, created_at, updated_at)
+INSERT INTO webhook_delivery_endpoint (name, url, tenant, state, state_reason, off_by_itself,
+  ordered, format, sealed_headers, ca_bundle, sealed_client_certificate, tls_minimum, created_at,
+  updated_at)
 SELECT 'customer-' || n, 'https://customer-' || n || '.example/hooks/in', '',
   CASE WHEN n %% 97 = 0 THEN 'off' WHEN n %% 89 = 0 THEN 'paused' ELSE 'on' END,
-  CASE WHEN n %% 97 = 0 THEN '410 Gone' ELSE '' END,
+  CASE WHEN n %% 97 = 0 THEN '410 Gone' ELSE '' END, n %% 97 = 0,
   false, 'standard', '', '', '', '1.2', now(), now()
 FROM generate_series(1, 2000) n
 """

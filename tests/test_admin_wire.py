@@ -155,12 +155,43 @@ def test_what_is_sealed_is_not_sent_elsewhere_by_who_may_not_see_it(editor, else
     assert headers_of(endpoint) == {"Authorization": "Bearer mine"}
 
 
+@pytest.mark.parametrize("typed", ["Bearer t0ken", "Bearer guess"])
+def test_a_value_that_is_typed_anew_is_sent_elsewhere_whatever_was_kept(editor, typed):
+    """To refuse just the one that was kept would confirm who guesses it."""
+    sealed = {"Authorization": "Bearer t0ken", "X-Team": "blue"}
+    endpoint = make_endpoint(BARE["url"]).set_headers(sealed)
+    moved = {"url": "https://mine.example/hook"}
+
+    some = submit(editor, endpoint, headers=f"Authorization: {typed}\nX-Team: {MASK}", **moved)
+    assert "enter the values anew" in some
+    assert submit(editor, endpoint, headers=f"Authorization: {typed}", **moved) == ""
+    assert headers_of(endpoint) == {"Authorization": typed}
+
+
+def test_headers_that_cannot_be_opened_are_not_led_elsewhere_unseen(editor):
+    """With the key put back they would be sent there."""
+    endpoint, moved = make_endpoint(BARE["url"]), {"url": "https://mine.example/hook"}
+    Endpoint.objects.update(sealed_headers=keys.seal("{}", owner="another"))
+
+    assert "enter the values anew" in submit(editor, endpoint, headers="", **moved)
+    assert submit(editor, endpoint, headers="-", **moved) == ""
+    assert headers_of(endpoint) == {}
+
+
 def test_who_may_see_it_may_send_it_elsewhere(admin_client):
     endpoint = make_endpoint(BARE["url"]).set_headers({"Authorization": "Bearer t0ken"})
     kept = {"headers": f"Authorization: {MASK}", "url": "https://new.example/"}
 
     assert submit(admin_client, endpoint, **kept) == ""
     assert headers_of(endpoint) == {"Authorization": "Bearer t0ken"}
+
+
+def test_a_url_that_is_none_can_be_mended_by_who_may_see_no_secret(editor):
+    endpoint = make_endpoint("https://[x/")
+
+    assert submit(editor, endpoint, name="mended") == ""
+    endpoint.refresh_from_db()
+    assert (endpoint.name, endpoint.url) == ("mended", BARE["url"])
 
 
 @pytest.mark.parametrize("url", ["https://[x/", "https://us:PASSWORD@a.example/", "https://a:x/"])
@@ -186,6 +217,38 @@ def test_names_in_other_scripts_are_kept_in_punycode(admin_client):
     submit(admin_client, url="https://bücher.example/straße")
 
     assert Endpoint.objects.get().url == "https://xn--bcher-kva.example/stra%C3%9Fe"
+
+
+# Whose it is
+
+
+def only_acme(user) -> list[str]:
+    return ["acme"]
+
+
+@pytest.fixture
+def scoped(settings):
+    wanted = {"CONSOLE_TENANTS": "tests.test_admin_wire.only_acme"}
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **wanted}
+
+
+@pytest.mark.parametrize("tenant", ["globex", ""])
+def test_who_sees_some_tenants_makes_endpoints_for_those_only(admin_client, scoped, tenant):
+    """It would be sent everything that is published for the other one."""
+    assert "That is not one of yours." in submit(admin_client, tenant=tenant)
+    assert not Endpoint.objects.exists()
+    submit(admin_client, tenant="acme")
+    assert Endpoint.objects.get().tenant == "acme"
+
+
+@pytest.mark.parametrize("tenant", ["globex", ""])
+def test_who_sees_some_tenants_gives_no_endpoint_to_another(admin_client, scoped, tenant):
+    endpoint = make_endpoint(BARE["url"], tenant="acme")
+
+    assert "That is not one of yours." in submit(admin_client, endpoint, tenant=tenant)
+    endpoint.refresh_from_db()
+    assert endpoint.tenant == "acme"
+    assert submit(admin_client, endpoint, tenant="acme", name="renamed") == ""
 
 
 # What it is subscribed to

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from webhook_delivery.ailing import Patience, Step, due, ended, ends_at, heard, lasted
+from webhook_delivery.ailing import Limits, Step, due, ended, ends_at, heard, lasted
 from webhook_delivery.outcomes import Fault, Outcome, fault_of
 from webhook_delivery.pacing import Traffic
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 HOUR, DAY = 3600.0, 86_400.0
-PATIENCE = Patience(warn_after=DAY, disable_after=5 * DAY)
+LIMITS = Limits(warn_after=DAY, disable_after=5 * DAY)
 
 
 def after(seconds: float) -> datetime:
@@ -99,35 +99,35 @@ def test_a_success_from_before_the_breaker_opened_ends_nothing():
     ],
 )
 def test_it_is_warned_of_and_then_switched_off(traffic, step):
-    assert due(traffic, PATIENCE) is step
+    assert due(traffic, LIMITS) is step
 
 
 def test_a_quiet_endpoint_that_failed_a_month_ago_and_today_is_warned_of_first():
     traffic = told(told(Traffic(), 503), 503, 503, 503, at=30 * DAY)
 
-    assert due(traffic, PATIENCE) is Step.WARN
+    assert due(traffic, LIMITS) is Step.WARN
     warned = replace(traffic, warned_at=after(30 * DAY))
-    assert ends_at(warned, PATIENCE) == after(34 * DAY)
-    assert due(told(warned, 503, at=33.9 * DAY), PATIENCE) is Step.NOTHING
-    assert due(told(warned, 503, at=34 * DAY), PATIENCE) is Step.SWITCH_OFF
+    assert ends_at(warned, LIMITS) == after(34 * DAY)
+    assert due(told(warned, 503, at=33.9 * DAY), LIMITS) is Step.NOTHING
+    assert due(told(warned, 503, at=34 * DAY), LIMITS) is Step.SWITCH_OFF
 
 
 def test_who_is_never_warned_of_is_switched_off_all_the_same():
-    assert due(failing(4.9), Patience(0, 5 * DAY)) is Step.NOTHING
-    assert due(failing(5), Patience(0, 5 * DAY)) is Step.SWITCH_OFF
+    assert due(failing(4.9), Limits(0, 5 * DAY)) is Step.NOTHING
+    assert due(failing(5), Limits(0, 5 * DAY)) is Step.SWITCH_OFF
 
 
 def test_who_may_fail_for_ever_is_warned_of_once():
-    assert due(failing(99), Patience(DAY, 0)) is Step.WARN
-    assert due(failing(99, warned=1), Patience(DAY, 0)) is Step.NOTHING
-    assert due(failing(99), Patience(0, 0)) is Step.NOTHING
+    assert due(failing(99), Limits(DAY, 0)) is Step.WARN
+    assert due(failing(99, warned=1), Limits(DAY, 0)) is Step.NOTHING
+    assert due(failing(99), Limits(0, 0)) is Step.NOTHING
 
 
 def test_when_it_will_be_switched_off_can_be_said_once_it_was_warned_of():
-    assert ends_at(failing(1, warned=1), PATIENCE) == after(5 * DAY)
-    assert ends_at(failing(1), PATIENCE) is None
-    assert ends_at(failing(1), Patience(0, 5 * DAY)) == after(5 * DAY)
-    assert ends_at(failing(1, warned=1), Patience(DAY, 0)) is None
+    assert ends_at(failing(1, warned=1), LIMITS) == after(5 * DAY)
+    assert ends_at(failing(1), LIMITS) is None
+    assert ends_at(failing(1), Limits(0, 5 * DAY)) == after(5 * DAY)
+    assert ends_at(failing(1, warned=1), Limits(DAY, 0)) is None
     assert lasted(Traffic()) == 0
 
 

@@ -189,6 +189,21 @@ class TestEndpoints:
         assert (missed.json()["kind"], missed.json()["expected"]) == ("missed", 1)
         assert [verb for verb, *_ in audit()] == ["redeliver", "recover_missed"]
 
+    def test_recovering_goes_as_carefully_as_from_the_console_unless_asked_otherwise(self, root):
+        where, since = f"endpoints/{make_endpoint(URL).pk}/", {"since": "2026-01-01T00:00:00Z"}
+        wished = {"rate": None, "canary": 0, "stop_above": None, "once": False}
+
+        usual = post(root, f"{where}recover/", since).json()
+        asked = post(root, f"{where}recover/", {**since, **wished}).json()
+        missed = post(root, f"{where}recover-missed/", since).json()
+
+        careful = {"rate": 10.0, "canary": 5, "stop_above": 50, "once": True}
+        assert {name: usual[name] for name in wished} == careful
+        assert {name: asked[name] for name in wished} == wished
+        assert missed["rate"] == 10.0
+        refused = post(root, f"{where}recover-missed/", {**since, "canary": 5})
+        assert refused.status_code == 400
+
 
 class TestRedeliveries:
     @pytest.fixture
@@ -219,6 +234,17 @@ class TestRedeliveries:
         assert post(root, f"{there}resume/").status_code == 409
         assert audit()[0] == ("redeliver", "root", "fixed")
         assert audit()[-1] == ("batch cancelled", "root", f"#{begun['id']} a mistake")
+
+    @pytest.mark.parametrize(
+        ("rate", "status"), [(1 / 3600, 201), (100_000, 201), (0, 400), (0.0002, 400), (-1, 400)]
+    )
+    def test_it_takes_the_rates_that_the_console_takes(self, root, dead, endpoint, rate, status):
+        since = {"since": "2026-01-01T00:00:00Z", "rate": rate}
+
+        begun = post(root, "redeliveries/", {"rate": rate})
+        again = post(root, f"endpoints/{endpoint.pk}/recover/", since)
+
+        assert (begun.status_code, again.status_code) == (status, status)
 
     @pytest.mark.parametrize(
         "selection",
@@ -300,6 +326,14 @@ class TestOnce:
         KeptAnswer.objects.update(status=None, created_at=timezone.now() - timedelta(minutes=2))
 
         assert post(root, "endpoints/", {"url": URL}, "a").status_code == 201
+        assert Endpoint.objects.count() == 1
+
+    def test_the_databases_clock_says_who_died(self, root, database_clock):
+        database_clock.step(600)  # a worker's own is so much behind
+        post(root, "endpoints/", {"url": URL}, "a")
+        KeptAnswer.objects.update(status=None)
+
+        assert post(root, "endpoints/", {"url": URL}, "a").status_code == 409
         assert Endpoint.objects.count() == 1
 
     @pytest.mark.django_db(transaction=True)

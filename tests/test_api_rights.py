@@ -2,10 +2,12 @@
 
 import itertools
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.utils import timezone
 from rest_framework import authentication
 from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
@@ -20,6 +22,7 @@ from webhook_delivery.models import (
     Endpoint,
     Event,
     RedeliveryBatch,
+    SearchKey,
     Secret,
 )
 from webhook_delivery.selecting import selection_of
@@ -244,6 +247,25 @@ def test_more_deliveries_take_more_rights(address):
             assert answer.status_code == expected[name], (role, name, answer.content)
 
 
+@pytest.mark.parametrize(
+    ("bound", "days", "status"),
+    [
+        ("since", -29, 201), ("died_since", -29, 201),
+        ("since", -31, 403), ("died_since", -31, 403), ("since", -20_000, 403),
+        ("until", 1, 403), ("until", -1, 403), ("died_until", 9_000, 403), ("died_until", -1, 403),
+    ],
+)  # fmt: skip
+def test_a_moment_narrows_only_what_began_lately(rows, bound, days, status):
+    """All there is lies after 1970 and before tomorrow."""
+    moment = timezone.now() + timedelta(days=days)
+    body = {"selection": {bound: moment.isoformat()}}
+
+    for where in ("", "preview/"):
+        answer = signed_in("operator").post(f"{API}redeliveries/{where}", body, format="json")
+        assert answer.status_code == (200 if where and status == 201 else status), answer.content
+    assert signed_in("admin").post(f"{API}redeliveries/", body, format="json").status_code == 201
+
+
 def test_urls_are_masked_for_who_may_not_see_them(db):
     endpoint = make_endpoint("https://receiver.example/t0k3n?key=1")
 
@@ -256,6 +278,7 @@ def test_urls_are_masked_for_who_may_not_see_them(db):
 
 def test_bodies_and_answers_are_for_who_may_see_payloads(db, endpoint, receiver, send_due):
     event = publish("order.paid", {"number": 7})
+    SearchKey.objects.create(event=event, key="order", value="7")
     send_due()
     delivery = event.deliveries.get()
 
@@ -264,10 +287,11 @@ def test_bodies_and_answers_are_for_who_may_see_payloads(db, endpoint, receiver,
         told = client.get(f"{API}events/{event.webhook_id}/").json()
         log = client.get(f"{API}deliveries/{delivery.pk}/").json()["log"]
         listed = client.get(f"{API}attempts/").json()["results"]
-        return told["body"], log[0]["excerpt"], listed[0]["excerpt"]
+        return told["body"], told["search_keys"], log[0]["excerpt"], listed[0]["excerpt"]
 
-    assert seen_by("viewer") == (None, None, None)
-    body, *excerpts = seen_by("operator")
+    assert seen_by("viewer") == (None, None, None, None)
+    body, keys, *excerpts = seen_by("operator")
     assert '"number":7' in body
+    assert keys == {"order": "7"}
     assert excerpts[0] is not None
     assert excerpts[0] == excerpts[1]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import OperationalError, connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
@@ -216,6 +217,25 @@ def test_its_rate_holds_and_what_was_missed_is_not_made_up_for(endpoint):
     batches.set_rate(batch.pk, None)
     pump.feed(using="default")
     assert Delivery.objects.pending().count() == 60
+
+
+@pytest.mark.parametrize("rate", [0, -1, 0.0001, 200_000, float("nan"), float("inf"), True, "5"])
+def test_a_rate_that_makes_no_sense_is_refused_and_nothing_begins(endpoint, rate):
+    dead_letters(1)
+    batch = batches.start(selection_of(), rate=1)
+    begin = {
+        "start": lambda: batches.start(selection_of(), rate=rate),
+        "start_missed": lambda: batches.start_missed(endpoint.pk, timezone.now(), rate=rate),
+        "redeliver": lambda: Delivery.objects.dead().redeliver(rate=rate),
+        "set_rate": lambda: batches.set_rate(batch.pk, rate),
+    }
+
+    for verb in begin.values():
+        with pytest.raises(ValidationError, match="one an hour"):
+            verb()
+
+    assert RedeliveryBatch.objects.get().rate_per_second == 1
+    assert ConsoleAction.objects.count() == 1
 
 
 def test_no_more_wait_than_a_chunk(endpoint, monkeypatch, send_due):

@@ -35,6 +35,13 @@ def test_a_good_configuration_passes():
     assert found() == {}
 
 
+def test_a_function_that_there_is_may_say_whose_rows_a_user_sees(settings):
+    path = "tests.test_tenancy.only_acme"
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CONSOLE_TENANTS": path}
+
+    assert found() == {}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "code", "said"),
     [
@@ -57,6 +64,7 @@ def test_a_good_configuration_passes():
         ("MAX_PAYLOAD_BYTES", 0, "E009", "1 or more"),
         ("ALLOWED_PORTS", ["9000"], "E009", "whole numbers"),
         ("RETRY_SCHEDULES", {"ord*": [5]}, "E009", "order.*"),
+        ("RETRY_SCHEDULES", {1: [5]}, "E009", "order.*"),
         ("CLUSTER", "nope", "E009", "ALT_CLUSTERS"),
         ("EGRESS_PROXY", "https://proxy.example", "E009", "http://host:port"),
         ("EGRESS_PROXY", "proxy.example:3128", "E009", "http://host:port"),
@@ -70,6 +78,9 @@ def test_a_good_configuration_passes():
         ("RETAIN_DEAD_DAYS", "90", "E002", "90"),
         ("RETAIN_BODIES_DAYS", -1, "E002", "RETAIN_BODIES_DAYS"),
         ("RETAIN_KEYS_DAYS", 40_000, "E009", "at most 36500"),
+        ("CONSOLE_TENANTS", "shop.console.tenants_of", "E009", "dotted path of a function"),
+        ("CONSOLE_TENANTS", "tests.test_checks", "E009", "dotted path of a function"),
+        ("CONSOLE_TENANTS", "", "E009", "dotted path of a function"),
     ],
 )
 def test_each_mistake_has_its_message(settings, name, value, code, said):

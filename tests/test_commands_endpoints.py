@@ -10,7 +10,7 @@ from tests.owing import block, owe
 from tests.shell import in_json, run
 from webhook_delivery import keys, signing
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, EndpointStat, Lane, Secret
-from webhook_delivery.rollups import BOUNDS
+from webhook_delivery.totals import BOUNDS
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from example_project.settings import BASE_DIR
 from tests.conftest import make_endpoint
-from tests.owing import owe
+from tests.owing import owe, statements
 from tests.processes import environment
 from tests.shell import Terminal, in_json, run
 from webhook_delivery import publish
@@ -39,6 +39,29 @@ def dead(endpoint: Endpoint, **columns) -> int:
     ended = {"state": "dead", "due_at": None, "ended_at": timezone.now(), "reason": "timeout"}
     Delivery.objects.filter(pk=delivery.pk).update(**{**ended, **columns})
     return delivery.pk
+
+
+# ── one
+
+
+def test_an_event_to_many_is_shown_at_the_cost_of_one_and_without_what_is_long(acme):
+    alone = publish("order.paid", {})
+    for _ in range(4):
+        make_endpoint()
+    shared = publish("order.paid", {})
+    Attempt.objects.bulk_create(
+        Attempt(delivery=each, number=1, trigger="schedule", started_at=timezone.now(), status=503)
+        for each in Delivery.objects.all()
+    )
+
+    with statements() as few:
+        [one] = in_json("show", alone.webhook_id)
+    with statements() as many:
+        shown = in_json("show", shared.webhook_id)
+
+    assert [len(one["log"]), *(len(each["log"]) for each in shown)] == [1] * 6
+    assert len(many) == len(few)
+    assert not any("body" in sql or "excerpt" in sql for sql in [*few, *many])
 
 
 # ── lists

@@ -8,11 +8,12 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.conftest import make_endpoint
+from tests.owing import statements
 from tests.shell import Terminal, in_json, run
 from tests.test_batches import dead_letters, feed
 from webhook_delivery import batches, doorbell, publish
 from webhook_delivery.management import progress
-from webhook_delivery.management.verbs import following, redelivering
+from webhook_delivery.management.verbs import redelivering, watching
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, RedeliveryBatch
 from webhook_delivery.selecting import selection_of
 
@@ -125,9 +126,25 @@ def test_nobody_waits_in_vain_for_workers_that_do_not_run(acme):
     assert "No worker has reported lately" in ran.err
 
 
+def test_a_list_of_many_costs_what_a_list_of_one_does(batch, send_due):
+    feed(2)
+    send_due()
+    with statements() as few:
+        [one] = in_json("redeliveries")
+    dead_letters(3)
+    batches.start(selection_of(), by="ann")
+    feed(2)
+    with statements() as many:
+        listed = in_json("redeliveries")
+
+    assert len(many) == len(few)
+    assert listed[1] == one
+    assert [(each["delivered"], each["waiting"]) for each in listed] == [(0, 3), (2, 0)]
+
+
 def test_following_shows_how_far_it_is_until_it_has_ended(acme, monkeypatch, send_due):
     """A worker in a thread of its own, that needs two rounds."""
-    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(watching, "PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(progress, "REFRESH_SECONDS", 0)
     dead_letters(3)
     terminal = Terminal()

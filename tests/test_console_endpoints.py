@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from tests.conftest import make_endpoint
+from tests.owing import owe
 from tests.test_admin import act, client_of, say, staff, url
 from webhook_delivery import NewEvent, endpoints, missing, publish, publish_many, rollups, tasks
 from webhook_delivery.clock import Now
@@ -171,6 +172,43 @@ def test_changing_an_endpoint_does_not_grant_the_switch_and_needs_none(endpoint)
     assert state(endpoint) == "paused"
 
 
+def test_who_makes_changes_or_deletes_an_endpoint_is_kept_without_the_user(root):
+    """Django's history of it goes with them."""
+    said = {
+        "name": "new",
+        "url": "https://new.example/",
+        "format": "standard",
+        "tls_minimum": "1.2",
+    }
+    said |= {"subscriptions-TOTAL_FORMS": 0, "subscriptions-INITIAL_FORMS": 0}
+    root.post(url("endpoint", "add"), said)
+    made, two = Endpoint.objects.get(), [make_endpoint(name=name) for name in ("one", "other")]
+    root.post(url("endpoint", "change", made.pk), {**said, "name": "renamed"})
+    root.post(url("endpoint", "delete", made.pk), {"post": "yes"})
+    act(root, "delete_selected", *two, model="endpoint", post="yes")
+
+    assert not Endpoint.objects.exists()
+    assert kept()[:3] == [
+        ("create_endpoint", f"{made.pk} (new)", ""),
+        ("change_endpoint", f"{made.pk} (renamed)", ""),
+        ("delete_endpoint", f"{made.pk} (renamed)", ""),
+    ]
+    gone = {("delete_endpoint", f"{each.pk} ({each})", "") for each in two}
+    assert set(kept()[3:]) == gone
+    User.objects.all().delete()
+    assert [*ConsoleAction.objects.values_list("by", "by_name").distinct()] == [(None, "ada")]
+
+
+def test_what_cannot_be_deleted_leaves_no_line(root, endpoint):
+    publish("order.paid")
+
+    act(root, "delete_selected", endpoint, model="endpoint", post="yes")
+    root.post(url("endpoint", "delete", endpoint.pk), {"post": "yes"})
+
+    assert Endpoint.objects.exists()
+    assert kept() == []
+
+
 # The switch
 
 
@@ -201,6 +239,18 @@ def test_how_fast_they_will_be_sent_is_said(root):
     publish("order.paid")
 
     assert "1 held delivery will be sent at up to 10 per second." in page(root, "on", endpoint)
+
+
+def test_how_many_will_be_sent_is_written_as_the_reader_writes_numbers(root):
+    endpoint = make_endpoint(rate_per_second=2.5)
+    endpoints.pause(endpoint.pk, using=DB)
+    owe(1200, endpoint)
+    long_ago = timezone.now() - timedelta(days=31)
+    Delivery.objects.update(state="held", due_at=None, created_at=long_ago)
+
+    asked = root.get(url("endpoint", "on", endpoint.pk), headers={"accept-language": "de"})
+
+    assert re.search(r"<p>1\.200 .+ 2,5 .+<p>1\.200 ", asked.content.decode())
 
 
 def test_what_is_too_old_to_be_sent_is_told_before_it_is_released(root, endpoint):
@@ -383,7 +433,7 @@ def test_who_is_not_on_is_tested_at_once_and_stays_so(root, endpoint, was):
 
 
 def test_a_test_that_arrives_switches_on_who_was_off_for_failing(root, endpoint):
-    Endpoint.objects.update(state="off", state_reason=GONE)
+    Endpoint.objects.update(state="off", state_reason=GONE, off_by_itself=True)
     assert "switch on if it arrives" in page(root, "change", endpoint)
 
     [said] = do(root, "test", endpoint)
@@ -396,7 +446,7 @@ def test_a_test_that_arrives_switches_on_who_was_off_for_failing(root, endpoint)
 
 
 def test_a_test_that_fails_says_why_and_leaves_it_off(root, receiver, endpoint):
-    Endpoint.objects.update(state="off", state_reason=GONE)
+    Endpoint.objects.update(state="off", state_reason=GONE, off_by_itself=True)
     receiver.replies(503)
 
     [said] = do(root, "test", endpoint)
@@ -407,7 +457,7 @@ def test_a_test_that_fails_says_why_and_leaves_it_off(root, receiver, endpoint):
 
 
 def test_who_may_not_switch_endpoints_does_not_by_a_test(endpoint):
-    Endpoint.objects.update(state="off", state_reason=GONE)
+    Endpoint.objects.update(state="off", state_reason=GONE, off_by_itself=True)
     tester = client_of(staff("tester", *VIEW, "test_endpoint"))
     assert "switch on if it arrives" not in page(tester, "change", endpoint)
 
@@ -708,7 +758,7 @@ def test_every_range_can_be_asked_for(root, receiver, endpoint, send_due, span):
         ({"failures": 10, "openings": 1, "blocked": 60}, ["Open: nothing is sent.",
          "Next probe not before:", "one delivery is sent as a probe", "is sent for 10 s."]),
         ({"failures": 10, "openings": 40, "blocked": -60}, ["Half open: one probe at a time.",
-         "is sent alone, as a probe", "is sent for 5 min 0 s."]),
+         "is sent alone, as a probe", "is sent for 5 min."]),
         ({"blocked": 60}, ["Closed; the receiver has asked for a pause.", "After 10 more"]),
     ],
 )  # fmt: skip
@@ -730,7 +780,7 @@ def test_what_would_happen_next_is_what_the_breaker_does(root, endpoint, lane, s
     ("days", "warned", "said"),
     [
         (0.5, None, "It has failed since 2026-11-20 12:00 UTC."),
-        (2, 1, "If that goes on, it is switched off in 3 d 0 h."),
+        (2, 1, "If that goes on, it is switched off in 3 d."),
         (6, 5, "If that goes on, it is switched off with the next failure."),
     ],
 )

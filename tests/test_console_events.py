@@ -15,7 +15,9 @@ from tests.owing import statements
 from tests.test_admin import say, staff, url
 from tests.test_catalogue import described
 from tests.test_console_delivery import HOSTILE, SHOWN, text_of
+from tests.test_surfaces import VERBS as EVERY_VERB
 from webhook_delivery import endpoints, forwarding, lifecycle, publish
+from webhook_delivery.admin.records import VERBS
 from webhook_delivery.clock import Now
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Event, SearchKey
 
@@ -178,6 +180,17 @@ def test_what_the_user_may_not_see_is_not_there(event, new):
     assert "number" not in page
     assert "You may not look at deliveries." in page
     assert "Send to another endpoint" not in page
+
+
+def test_what_it_is_found_by_is_out_of_the_body_and_shown_with_it(event):
+    SearchKey.objects.create(event=event, key="customer", value="ada@customer.example")
+
+    blind, seeing = reader(), Client()
+    seeing.force_login(staff("seeing", "view_event", "view_payload"))
+
+    assert "ada@customer.example" not in page_of(blind, event)
+    assert "customer:ada@customer.example" in page_of(seeing, event)
+    assert listed(blind, q="customer:ada@customer.example") == [event.pk]
 
 
 def test_links_lead_only_where_the_user_may_go(event, send_due):
@@ -379,6 +392,48 @@ def test_whatever_strangers_wrote_is_inert(root, event, new):
         assert "<script>alert" not in page
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", page)
         assert len(page) < 300_000
+
+
+def test_who_sees_some_tenants_sees_only_the_acts_that_are_his(settings, db):
+    """What others did names endpoints, and why it was done, of any tenant."""
+    ann, ben = staff("ann", "view_consoleaction"), staff("ben")
+    mine, other, shell = (
+        ConsoleAction.record("pause", [], by=by, reason="r", about="1 (globex)", using="default")
+        for by in (ann, ben, "shell: ann")
+    )
+    client = Client()
+    client.force_login(ann)
+
+    def seen() -> list[int]:
+        return [each.pk for each in client.get(url("consoleaction")).context["cl"].result_list]
+
+    def answers() -> list[int]:
+        pages = [url("consoleaction", "change", each.pk) for each in (mine, other, shell)]
+        return [client.get(page).status_code for page in pages]
+
+    assert (seen(), answers()) == ([shell.pk, other.pk, mine.pk], [200, 200, 200])
+    wanted = {"CONSOLE_TENANTS": "tests.test_console_delivery.only_acme"}
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **wanted}
+    assert (seen(), answers()) == ([mine.pk], [200, 302, 302])
+
+
+def test_what_was_done_is_said_in_the_words_of_who_looks(root):
+    for verb in ("retry_now", "of_a_later_version"):
+        ConsoleAction.record(verb, [], by="ann", reason="", using="default")
+
+    def told(language: str) -> list[str]:
+        page = root.get(url("consoleaction"), headers={"accept-language": language})
+        return re.findall(r'<td class="field-done">(.*?)</td>', page.content.decode())
+
+    assert told("en") == ["of_a_later_version", "Retry now"]
+    assert told("de") == ["of_a_later_version", "Jetzt wiederholen"]
+
+
+def test_there_are_words_for_all_that_people_do():
+    both = {"snooze", "reveal_secret", "test", "batch rate"}
+    both |= {f"{what}_endpoint" for what in ("create", "change", "delete")}
+
+    assert {verb.kept for verb in EVERY_VERB} | both == set(VERBS)
 
 
 def test_what_people_wrote_about_their_acts_is_inert(root):

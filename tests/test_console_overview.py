@@ -149,7 +149,7 @@ def test_an_endpoint_that_wants_nothing_more_is_told_and_one_that_a_person_switc
     root, receiver, send_due
 ):
     gone = make_endpoint(receiver.url(), name="initech")
-    endpoints.switch_off(make_endpoint(name="globex").pk, using="default", reason="asked to")
+    endpoints.switch_off(make_endpoint(name="globex").pk, using="default", reason=GONE)
     receiver.replies(Reply(410))
     publish("order.paid", {})
     send_due()
@@ -195,6 +195,18 @@ def test_who_has_failed_for_long_is_told_with_when_it_is_switched_off(root):
         "initech (with the next failure) , globex (in 3 d 12 h)"
     ) in text
     assert "again and again" not in text
+
+
+def test_many_with_one_trouble_hide_nobody_with_another_and_all_are_counted(root):
+    warned = make_endpoint(name="initech")
+    fails_for(warned, days=1.5, warned=0.5)
+    block(*(make_endpoint(name=f"broken-{n}") for n in range(120)))
+
+    text = words(page(root))
+
+    assert "1 endpoint has failed for long; if that goes on, it is switched off. initech" in text
+    assert "120 endpoints failed again and again, and are sent nothing for a while." in text
+    assert text.count("broken-") == 5
 
 
 def fails_for(endpoint: Endpoint, *, days: float, warned: float) -> None:

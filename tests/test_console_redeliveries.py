@@ -19,6 +19,7 @@ from tests.test_batches import dead_letters, due_again, feed, run
 from webhook_delivery import batches, endpoints, lifecycle, pump
 from webhook_delivery.admin import words
 from webhook_delivery.admin.asking import Token
+from webhook_delivery.admin.filters import SPANS
 from webhook_delivery.models import (
     ConsoleAction,
     Delivery,
@@ -294,7 +295,7 @@ def test_endpoints_that_are_all_off_are_named_as_the_cause(root, endpoint):
 
 
 @pytest.mark.parametrize(
-    ("ago", "told"), [(None, "no worker has ever reported"), (240, "for 4 min 0 s")]
+    ("ago", "told"), [(None, "no worker has ever reported"), (240, "for 4 min")]
 )
 def test_where_no_worker_runs_it_says_so(root, endpoint, ago, told):
     dead_letters(1)
@@ -540,10 +541,11 @@ def test_how_long_it_will_take_is_told_in_words(root, endpoint):
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [
-        (0.2, "1 s"), (59, "59 s"), (275, "4 min 35 s"), (3600, "1 h 0 min"), (187_200, "2 d 4 h"),
+        (0.2, "1 s"), (59, "59 s"), (300, "5 min"), (275, "4 min 35 s"), (3600, "1 h"),
+        (5400, "1 h 30 min"), (86_400, "1 d"), (187_200, "2 d 4 h"),
     ],
 )  # fmt: skip
-def test_spans_are_told_in_two_units(seconds, told):
+def test_spans_are_told_in_two_units_and_in_one_if_there_is_no_more(seconds, told):
     assert words.span(seconds) == told
 
 
@@ -589,6 +591,14 @@ def test_what_narrows_nothing_is_no_filter(endpoint, query):
     posted = {**USUAL, "token": str(Token())}
     assert client.post(f"{place('start')}{query}", posted).status_code == 403
     assert client.get(f"{place('confirm')}{query}&reason=http_5xx").status_code == 200
+
+
+@pytest.mark.parametrize("query", [f"{name}={span}" for name in ("when", "died") for span in SPANS])
+def test_every_span_of_the_lists_narrows(endpoint, query):
+    client = client_of(staff("operator", *VIEWS, *RIGHTS["operator"]))
+
+    assert client.get(f"{place('confirm')}{query}").status_code == 200
+    assert client.get(f"{place('confirm')}{query}0").status_code == 403
 
 
 @pytest.mark.parametrize("name", BUTTONS)

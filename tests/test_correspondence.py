@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.db.models import F
 
 from tests.conftest import make_endpoint
-from tests.owing import end_pauses
+from tests.owing import end_pauses, owe
 from tests.test_overseeing import fail, let_pass
-from webhook_delivery import correspondence, endpoints, overseeing, publish, tasks
-from webhook_delivery.models import Endpoint, Notice
+from webhook_delivery import correspondence, endpoints, loop, overseeing, publish, tasks
+from webhook_delivery.models import Delivery, Doorbell, Endpoint, Notice
 from webhook_delivery.probing import probe
+from webhook_delivery.testing.receiver import SILENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,6 +155,65 @@ def test_a_mail_server_that_is_away_is_tried_again_and_hurts_nobody(
     assert post() == 0
 
 
+@pytest.fixture
+def at_the_counter(settings, monkeypatch) -> list[int]:
+    """How many requests were in flight whenever the mail server was asked, which may take long."""
+    seen: list[int] = []
+
+    class Tarpit(BaseEmailBackend):
+        def send_messages(self, messages):
+            seen.append(Delivery.objects.sending().count())
+            raise TimeoutError("the mail server keeps us waiting")
+
+    monkeypatch.setattr(f"{__name__}.Tarpit", Tarpit, raising=False)
+    settings.EMAIL_BACKEND = f"{__name__}.Tarpit"
+    return seen
+
+
+@pytest.fixture
+def hanging(receiver) -> Endpoint:
+    """An endpoint that takes what it is sent, and does not answer."""
+    hanging = make_endpoint(receiver.url("/hangs"), "order.paid")
+    receiver.replies(SILENCE, path="/hangs")
+    publish("order.paid")
+    return hanging
+
+
+def test_a_drain_that_stands_in_for_the_sweep_writes_when_nothing_is_in_flight(
+    customer, hanging, at_the_counter
+):
+    switch_off(customer)
+    Doorbell.objects.update(swept_at=None)
+
+    tasks.drain()
+
+    assert at_the_counter == [0]
+    assert hanging.deliveries.get().attempts_made >= 1
+
+
+def test_a_loop_writes_between_its_drains(customer, hanging, at_the_counter, monkeypatch):
+    monkeypatch.setattr(loop, "ROUND_SECONDS", 0.05)
+    switch_off(customer)
+
+    loop.run(using=DB, stopped=lambda: bool(at_the_counter))
+
+    assert at_the_counter == [0]
+    assert hanging.deliveries.get().attempts_made >= 1
+
+
+def test_a_loop_that_has_always_something_to_send_writes_all_the_same(
+    customer, receiver, at_the_counter, monkeypatch
+):
+    monkeypatch.setattr(loop, "RUN_SECONDS", 0.01)
+    owe(1000, make_endpoint(receiver.url("/busy"), "order.paid"))
+    switch_off(customer)
+
+    loop.run(using=DB, stopped=lambda: bool(at_the_counter))
+
+    assert at_the_counter == [0]
+    assert Delivery.objects.pending().exists()
+
+
 SMTP = "django.core.mail.backends.smtp.EmailBackend"
 
 
@@ -180,6 +241,17 @@ def test_it_goes_to_the_contact_that_there_is_by_then(customer, mailoutbox):
     Endpoint.objects.update(contact="new@acme.example")
     post()
     assert mailoutbox[0].to == ["new@acme.example"]
+
+
+def test_whose_contact_is_gone_by_then_is_not_written_to(customer, mailoutbox):
+    switch_off(customer)
+    Endpoint.objects.update(contact="")
+
+    assert post() == 0
+
+    notice = Notice.objects.get()
+    assert (notice.due_at, notice.sent_at) == (None, None)
+    assert mailoutbox == []
 
 
 def test_a_project_writes_its_own_words(customer, mailoutbox, settings, tmp_path):

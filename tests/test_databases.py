@@ -12,11 +12,14 @@ from django.core.management import call_command
 from django.db import connections, transaction
 
 from tests.conftest import SECRET
-from tests.library.models import Book
+from tests.library.models import Book, Ticket
+from tests.telling import registered
 from tests.test_admin import client_of, url
+from tests.test_relating import Writer
 from webhook_delivery import (
     ModelWebhooks,
     NewEvent,
+    deliveries_of,
     endpoints,
     publish,
     publish_many,
@@ -63,6 +66,13 @@ class Astray(Elsewhere):
 
     def allow_migrate(self, db, app_label, **hints) -> bool | None:
         return db == HOME if app_label == "webhook_delivery" else None
+
+
+class Behind(Elsewhere):
+    """Reads from a second database that has heard of nothing yet, as a replica that lags behind."""
+
+    def db_for_write(self, model, **hints) -> str:
+        return HOME
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -167,6 +177,29 @@ def test_a_models_change_and_its_event_commit_together_in_the_models_database(bo
         assert written(using) == (1, 1)
 
 
+OPERATIONS = {
+    "bulk_create": lambda: Ticket.objects.bulk_create([Ticket(title="new")]),
+    "bulk_update": lambda: Ticket.objects.bulk_update([Ticket(pk=7, title="new")], ["title"]),
+    "update": lambda: Ticket.objects.update(title="new"),
+    "delete": lambda: Ticket.objects.all().delete(),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_who_hears_of_many_is_asked_where_they_are_written(settings, operation):
+    """A replica may lag behind, and know of no endpoint yet."""
+    settings.DATABASE_ROUTERS = [Behind()]
+    listening(HOME)
+    Ticket.objects.using(HOME).silently().bulk_create([Ticket(pk=7, title="old")])
+    Ticket.objects.using(ELSEWHERE).silently().bulk_create([Ticket(pk=7, title="old")])
+    names = {"created": "ticket.created", "updated": "ticket.updated", "deleted": "ticket.deleted"}
+
+    with registered(Ticket, **names, fields=["title"]):
+        operation()
+
+    assert written(HOME) == (1, 1)
+
+
 def test_what_is_routed_is_delivered_and_its_log_adds_up(books, receiver):
     listening(ELSEWHERE, receiver.url())
 
@@ -184,6 +217,44 @@ def test_an_attempt_inline_is_made_from_the_database_that_was_named(receiver):
     publish("order.paid", using=HOME, inline=True)
 
     assert Delivery.objects.using(HOME).get().state == "delivered"
+
+
+def test_a_row_leads_to_what_was_told_of_it_in_its_own_database(settings):
+    settings.DATABASE_ROUTERS = []
+    listening(ELSEWHERE)
+    ann = Writer.objects.using(ELSEWHERE).create(name="Ann")
+    event = publish("author.praised", source=ann, using=ELSEWHERE)
+    Delivery.objects.using(ELSEWHERE).update(state="dead", due_at=None)
+
+    assert [*ann.webhook_events] == [event]
+    [told] = ann.webhook_deliveries
+    assert deliveries_of([ann]) == {ann.pk: [told]}
+    assert (told.event, told._state.db) == (event, ELSEWHERE)
+    assert ann.webhook_deliveries.dead().redeliver().count == 1
+
+
+def test_what_a_row_leads_to_is_redelivered_where_it_is_written(settings):
+    settings.DATABASE_ROUTERS = [Behind()]
+    listening(HOME)
+    for using in (HOME, ELSEWHERE):
+        Writer.objects.using(using).create(pk=7, name="Ann")
+    publish("author.praised", source="library.author:7")
+    Delivery.objects.using(HOME).update(state="dead", due_at=None)
+
+    assert Writer.objects.get().webhook_deliveries.dead().redeliver().count == 1
+
+
+def test_the_shell_forwards_within_the_database_that_it_is_told():
+    event = publish("order.paid", using=HOME)
+    to = listening(HOME)
+    verb = ["webhooks", "forward", event.webhook_id, str(to.pk), "--database", HOME]
+
+    call_command(*verb, "--dry-run")
+    assert written(HOME) == (1, 0)
+    call_command(*verb)
+
+    assert (written(HOME), written(ELSEWHERE)) == ((1, 1), (0, 0))
+    assert ConsoleAction.objects.using(HOME).get().verb == "forward"
 
 
 def test_who_acts_lies_in_another_database(receiver):

@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import DatabaseError, connection
@@ -393,6 +394,26 @@ def test_who_was_idle_is_sent_to_while_a_run_waits_for_another(receiver, setting
 
     assert [got.path for got in receiver.received] == ["/hang", "/idle"]
     assert Delivery.objects.delivered().get().event.event_type == "idle"
+
+
+def test_who_says_that_something_may_be_due_is_believed_at_once(receiver, settings, monkeypatch):
+    monkeypatch.setattr(drain, "LOOK_SECONDS", 1000)
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "TIMEOUT_SECONDS": 2}
+    make_endpoint(receiver.url("/hang"), "hang", retry_schedule=[])
+    make_endpoint(receiver.url("/other"), "other")
+    receiver.replies(SILENCE, path="/hang")
+    publish("hang", {})
+    events = iter(["other"])
+
+    def hear() -> bool:
+        event = next(events, None) if receiver.received else None
+        return event is not None and bool(publish(event, {}))
+
+    drain.drain(using="default", seconds=10, meanwhile=hear)
+
+    hung, other = Attempt.objects.order_by("started_at")
+    assert (hung.fault, other.verdict) == ("timeout", "delivered")
+    assert other.started_at - hung.started_at < timedelta(seconds=2)
 
 
 def test_a_drain_makes_no_more_attempts_than_it_may(endpoint, receiver):

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.urls import reverse
 
 from tests.conftest import make_due, make_endpoint
+from tests.test_locking import in_a_thread
 from webhook_delivery import erasing, forwarding, lifecycle, publish, redelivery, verification
 from webhook_delivery.claims import Finding
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Attempt, ConsoleAction, Delivery, Endpoint, Event, SearchKey
-from webhook_delivery.outcomes import Outcome
+from webhook_delivery.outcomes import Fault, Outcome
 from webhook_delivery.testing.replies import Reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +136,44 @@ def test_what_is_being_sent_ends_as_it_ends_and_is_not_sent_again(
     assert Delivery.objects.get().state == state
     assert receiver.received == []
     assert [*verification.verify(using=DB)] == []
+
+
+def refused(claim) -> Finding:
+    """What an attempt found whose answer repeats what it was sent."""
+    outcome = Outcome(400, Fault.CLIENT_ERROR, excerpt=b"no such person: Ada")
+    return Finding(claim, outcome, started_at=claim.claimed_at)
+
+
+def test_an_answer_that_comes_after_the_erasure_is_not_kept(endpoint):
+    erased, other = [publish("person.moved", {"name": name}) for name in ("Ada", "Bob")]
+    claims = lifecycle.claim(2, using=DB)
+
+    erasing.erase(erased)
+    assert len(lifecycle.settle([refused(claim) for claim in claims], using=DB)) == 2
+
+    assert bytes(Attempt.objects.get(delivery__event=erased).excerpt) == b""
+    assert bytes(Attempt.objects.get(delivery__event=other).excerpt) == b"no such person: Ada"
+    assert [*verification.verify(using=DB)] == []
+
+
+def test_an_answer_that_is_being_recorded_is_waited_for_and_erased(endpoint):
+    event = publish("person.moved", {"name": "Ada"})
+    [claim] = lifecycle.claim(1, using=DB)
+    recorded, erased = threading.Event(), threading.Event()
+
+    def record() -> None:
+        with transaction.atomic():
+            lifecycle.settle([refused(claim)], using=DB)
+            recorded.set()
+            erased.wait(1)  # in vain, if the erasure waits
+
+    with in_a_thread(record):
+        recorded.wait(10)
+        done = erasing.erase(event)
+        erased.set()
+
+    assert (done.excerpts, done.sending) == (1, 0)
+    assert bytes(Attempt.objects.get().excerpt) == b""
 
 
 def test_an_endpoint_is_not_blamed_for_what_was_erased(endpoint):

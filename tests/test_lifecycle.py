@@ -15,7 +15,7 @@ from webhook_delivery.claims import Claim, Finding
 from webhook_delivery.lifecycle import changing
 from webhook_delivery.models import Attempt, Delivery, Endpoint
 from webhook_delivery.outcomes import Fault, Outcome, fault_of
-from webhook_delivery.policies import policy_for
+from webhook_delivery.policies import policy_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("claim_path")]
 
@@ -177,13 +177,12 @@ def test_ten_failures_are_dead_with_ten_attempts(target):
 
 def test_an_endpoints_schedule_comes_before_all_others(target, settings):
     settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "RETRY_SCHEDULES": {"order.*": [7]}}
-    assert policy_for(target, "order.created").schedule == [7]
-    assert (
-        policy_for(target, "user.created").schedule == settings.WEBHOOK_DELIVERY["RETRY_SCHEDULE"]
-    )
+    usual = settings.WEBHOOK_DELIVERY["RETRY_SCHEDULE"]
+    assert policy_of(target, "order.created", "schedule").schedule == [7]
+    assert policy_of(target, "user.created", "schedule").schedule == usual
 
     target.retry_schedule = []
-    assert policy_for(target, "order.created").max_attempts == 1
+    assert policy_of(target, "order.created", "schedule").max_attempts == 1
 
 
 def test_a_retry_is_held_if_the_endpoint_was_paused_meanwhile(target):

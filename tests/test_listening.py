@@ -112,6 +112,14 @@ if NOTIFIES:
 
         assert len(receiver.received) == 6
 
+    def test_a_loop_at_work_is_told_of_each_commit_once(listener, endpoint):
+        listener.prove()
+        listener.rest(10)
+        assert not listener.heard()
+
+        publish("a", {})
+        assert (listener.heard(), listener.heard()) == (True, False)
+
     def test_a_listener_that_hears_asks_the_database_nothing(listener):
         listener.prove()
         listener.rest(10)
@@ -201,6 +209,11 @@ if NOTIFIES:
 
         assert "could not be notified" in caplog.text
         assert Doorbell.objects.get().ringing
+
+
+def test_who_does_not_listen_hears_nothing():
+    with closing(Listener(using="default", stopped=lambda: False)) as listener:
+        assert not listener.heard()
 
 
 def test_a_loop_that_hears_nothing_looks(receiver, endpoint, monkeypatch):

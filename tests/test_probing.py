@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from tests.conftest import make_endpoint
 from tests.owing import owe
 from webhook_delivery import endpoints, tasks
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint
-from webhook_delivery.overseeing import FAILING
 from webhook_delivery.probing import probe
 from webhook_delivery.publishing import publish_test
 from webhook_delivery.recording import DISABLE, GONE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FOR_FAILING = [GONE, DISABLE, f"{FAILING} 2026-11-01 10:00 UTC"]
+FOR_FAILING = [GONE, DISABLE, "failing since 2026-11-01 10:00 UTC"]
 
 
 @pytest.fixture
@@ -58,6 +58,18 @@ def test_what_was_held_is_sent_at_the_rate_that_was_chosen(off, receiver, send_d
     assert states() == ["delivered", "pending", "pending", "delivered"]
 
 
+@pytest.mark.parametrize("rate", [0, -1, 200_000])
+def test_a_rate_that_makes_no_sense_is_refused_before_anything_is_sent(off, receiver, rate):
+    with pytest.raises(ValidationError, match="one an hour"):
+        probe(off, rate=rate)
+    with pytest.raises(ValidationError, match="one an hour"):
+        endpoints.switch_on(off.pk, rate=rate, using="default")
+
+    off.refresh_from_db()
+    assert (off.state, off.rate_per_second) == ("off", None)
+    assert receiver.received == []
+
+
 def test_a_test_that_fails_leaves_it_off_and_is_not_repeated(off, receiver):
     receiver.replies(500)
 
@@ -69,14 +81,23 @@ def test_a_test_that_fails_leaves_it_off_and_is_not_repeated(off, receiver):
 
 
 @pytest.mark.parametrize("was", ["paused", "off"])
-def test_what_a_person_has_switched_a_test_leaves_as_it_was(endpoint, was):
+@pytest.mark.parametrize("reason", ["they asked", "failing since Monday", *FOR_FAILING])
+def test_what_a_person_has_switched_a_test_leaves_as_it_was(endpoint, was, reason):
     verb = {"paused": endpoints.pause, "off": endpoints.switch_off}[was]
-    verb(endpoint.pk, using="default", by="ann", reason="they asked")
+    verb(endpoint.pk, using="default", by="ann", reason=reason)
 
     probed = probe(endpoint)
 
     assert (probed.arrived, probed.switched) == (True, None)
     assert Endpoint.objects.get().state == was
+
+
+def test_that_it_was_off_by_itself_is_forgotten_once_it_is_on(off):
+    endpoints.switch_on(off.pk, using="default")
+    Endpoint.objects.update(state="off")  # by a project's own code
+
+    assert probe(off).switched is None
+    assert not Endpoint.objects.off_by_itself().exists()
 
 
 def test_who_may_only_test_switches_nothing_on(off):

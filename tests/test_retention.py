@@ -48,6 +48,8 @@ from webhook_delivery.models import (
     Endpoint,
     EndpointStat,
     Event,
+    KeptAnswer,
+    Notice,
     RedeliveryBatch,
     SearchKey,
     Transition,
@@ -218,10 +220,33 @@ def test_what_people_did_and_hours_go_by_their_own_ages(to):
     for days in (89, 91):
         EndpointStat.objects.create(endpoint=to, hour=now - days * DAY)
 
+    foretold = pruning.foretell(using=DB)
     tally = prune()
 
     assert (tally.actions, tally.batches, tally.hours) == (1, 1, 1)
+    assert [foretold[name].of for name in ("actions", "batches", "hours")] == [1, 1, 1]
     assert {batch.state for batch in RedeliveryBatch.objects.all()} == {"done", "paused"}
+
+
+def test_mails_and_answers_go_by_their_own_ages_and_what_is_not_done_with_stays(to):
+    now = timezone.now()
+    for days in (364, 366):
+        told = {"endpoint": to, "kind": "disabled", "created_at": now - days * DAY}
+        Notice.objects.create(**told, sent_at=now)
+        Notice.objects.create(**told)  # given up
+        Notice.objects.create(**told, due_at=now)
+    for hours in (23, 25):
+        at = now - timedelta(hours=hours)
+        KeptAnswer.objects.create(digest=f"{hours}", claim=uuid.uuid4(), created_at=at)
+
+    foretold = pruning.foretell(using=DB)
+    tally = prune()
+
+    assert (tally.notices, tally.answers, tally.rows) == (2, 1, 3)
+    assert (foretold["notices"].of, foretold["answers"].of) == (2, 1)
+    left = Notice.objects.filter(due_at=None).count(), Notice.objects.exclude(due_at=None).count()
+    assert left == (2, 2)
+    assert KeptAnswer.objects.get().digest == "23"
 
 
 def test_a_redelivery_is_told_of_as_long_as_a_log_names_it(to):
@@ -499,7 +524,7 @@ if connection.vendor == "postgresql":
         Delivery.objects.update(ended_at=F("ended_at") - timedelta(milliseconds=1) * F("pk"))
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
-        rows = retention.deliveries("delivered", using=DB, free=False)
+        rows = retention.ended("delivered", using=DB)
 
         plan = rows.order_by("ended_at", "pk")[:CHUNK].explain()
 
@@ -626,7 +651,7 @@ def test_the_sweep_prunes_and_asks_for_a_task_if_that_is_not_enough(to, monkeypa
     tasks.sweep()
     assert not Delivery.objects.exists()
 
-    monkeypatch.setattr(tasks, "RETAIN_SECONDS", 0)
+    monkeypatch.setattr(tasks, "PRUNE_SECONDS", 0)
     owed(born(40), to, days=35)
     owed(born(100), to, "dead", days=95)
     OrmQ.objects.all().delete()
@@ -639,7 +664,7 @@ def test_the_sweep_prunes_and_asks_for_a_task_if_that_is_not_enough(to, monkeypa
 
 
 def test_one_task_prunes_after_the_other_and_no_more_than_one_at_once(to, monkeypatch):
-    monkeypatch.setattr(tasks, "RETAIN_SECONDS", 0)
+    monkeypatch.setattr(tasks, "PRUNE_SECONDS", 0)
     monkeypatch.setattr(scheduling, "seconds_to_prune", lambda: 0)
     many(4 * CHUNK, to)
 
@@ -734,7 +759,7 @@ def test_prune_says_what_would_go_and_then_lets_it_go(to):
     foretold = {name: number["of"] for name, number in json.loads(said).items()}
 
     assert code == 0
-    assert foretold["delivered"], foretold["dead"] == (1, 1)
+    assert (foretold["delivered"], foretold["dead"]) == (1, 1)
     assert foretold["events"] == 1
     assert "1  delivered" in webhooks("prune", "--dry-run")[0]
     assert Delivery.objects.count() == 2

@@ -54,6 +54,13 @@ def test_a_viewer_changes_nothing():
     assert "view_payload" not in LOOKING
 
 
+@pytest.mark.parametrize("model", ["doorbell", "lane", "walk", "rollup"])
+def test_of_what_is_the_machines_nobody_has_a_permission(model):
+    assert not Permission.objects.filter(
+        content_type__app_label="webhook_delivery", content_type__model=model
+    ).exists()
+
+
 def test_every_permission_of_ours_is_somebodys_or_djangos_own():
     ours = Permission.objects.filter(content_type__app_label="webhook_delivery")
     actions = ("add_", "change_", "delete_", "view_")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import make_endpoint
 from tests.owing import owe, statements
-from webhook_delivery import loop, rollups, tasks
+from webhook_delivery import loop, rollups, tasks, totals
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Attempt, Delivery, Endpoint, EndpointStat, RollUp
 from webhook_delivery.outcomes import Verdict
@@ -77,7 +77,7 @@ def test_an_hour_says_how_many_attempts_ended_how_and_how_long_they_took(deliver
     hour = the_hour()
     assert (hour.endpoint_id, hour.hour) == (delivery.endpoint_id, NOON)
     assert (hour.delivered, hour.failed, hour.dead) == (2, 8, 2)
-    assert hour.durations == [8, *[0] * (len(rollups.BOUNDS) - 1), 1]
+    assert hour.durations == [8, *[0] * (len(totals.BOUNDS) - 1), 1]
     assert hour.answers == {
         "200": 1,
         "204": 1,
@@ -329,7 +329,7 @@ def logged(log, endpoints) -> dict:
         found[1] += verdict != Verdict.DELIVERED
         found[2] += verdict == Verdict.DEAD
         if lasted is not None:
-            found[3][sum(lasted > bound for bound in rollups.BOUNDS)] += 1
+            found[3][sum(lasted > bound for bound in totals.BOUNDS)] += 1
         found[4][fault if status is None or fault == "too_large" else str(status)] += 1
     return {key: (d, f, x, tuple(h), a) for key, (d, f, x, h, a) in sums.items()}
 

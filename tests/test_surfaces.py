@@ -213,7 +213,7 @@ VERBS = [
     ),
     Verb(
         name="probe",
-        ready=endpoint_is(state="off", state_reason="410 Gone"),
+        ready=endpoint_is(state="off", state_reason="410 Gone", off_by_itself=True),
         too_late=None,
         led_to=lambda world: Endpoint.objects.get(pk=world.endpoint.pk).state == "on",
         code=lambda world, by: probe(world.endpoint, by=by),

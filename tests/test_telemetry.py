@@ -27,8 +27,8 @@ from webhook_delivery import (
     observing,
     publish,
     publish_many,
-    rollups,
     telemetry,
+    totals,
 )
 from webhook_delivery.metrics import gauges, instruments
 from webhook_delivery.metrics.families import Rows
@@ -221,7 +221,7 @@ def test_what_a_process_counts_is_what_the_rows_say(seen, receiver, endpoint, se
     assert {ending: point.value for ending, point in attempts.items()} == of_rows
     lasted = points["webhook_delivery.attempt.duration"][()]
     assert lasted.count == told["webhook_delivery_attempt_duration_seconds_count"][()]
-    assert lasted.explicit_bounds == tuple(bound / 1000 for bound in rollups.BOUNDS)
+    assert lasted.explicit_bounds == tuple(bound / 1000 for bound in totals.BOUNDS)
     assert points["webhook_delivery.events.published"][()].value == 2
     assert points["webhook_delivery.attempts.in_flight"][()].value == 0
     assert generate_latest(registry)
@@ -331,7 +331,3 @@ def test_a_library_that_is_broken_is_not_taken_for_missing(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "webhook_delivery.telemetry", telemetry)
     assert observing._installed()
-
-
-def test_bounds_are_those_of_the_rows():
-    assert tuple(bound / 1000 for bound in rollups.BOUNDS) == telemetry.BOUNDS

@@ -9,8 +9,10 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models import DateTimeField
 from django.test import TestCase, TransactionTestCase
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -26,7 +28,15 @@ from webhook_delivery import (
     publish_many,
     tasks,
 )
-from webhook_delivery.models import Delivery, Endpoint, Event
+from webhook_delivery.models import (
+    Delivery,
+    Doorbell,
+    Endpoint,
+    EndpointStat,
+    Event,
+    RollUp,
+    Walk,
+)
 from webhook_delivery.outcomes import Verdict
 from webhook_delivery.signing import generate_secret
 from webhook_delivery.testing import (
@@ -38,6 +48,8 @@ from webhook_delivery.testing import (
     WebhooksMixin,
     loopback_permitted,
 )
+from webhook_delivery.testing.passing import MOMENTS
+from webhook_delivery.testing.receiver import Received
 
 State = Delivery.State
 
@@ -489,6 +501,19 @@ def test_a_receiver_s_secret_is_asked_for(webhooks, webhook_receiver):
     assert [each.verified for each in webhook_receiver.received] == [False]
 
 
+def test_a_receiver_reads_headers_of_another_name(webhooks, settings, request):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "HEADER_PREFIX": "acme-"}
+    receiver = request.getfixturevalue("webhook_receiver")
+    receiver.secrets["*"] = webhooks.endpoint(url=receiver.url()).secrets.get().reveal()
+    event = publish("order.created")
+
+    webhooks.drain()
+
+    [got] = receiver.received
+    assert (got.verified, got.webhook_id) == (True, event.webhook_id)
+    assert Received.from_json(got.as_json()) == got
+
+
 class OnASocket(WebhooksMixin, TestCase):
     validate_webhooks = False
 
@@ -617,6 +642,49 @@ def test_a_pause_ends_when_its_time_has_passed(webhooks):
     webhooks.let_time_pass(timedelta(hours=2))
     [delivery] = webhooks.drain()
     assert delivery.state == State.DELIVERED
+
+
+def test_an_event_expires_when_its_time_has_passed(webhooks):
+    webhooks.replies(503)
+    publish("order.created", expires_at=timedelta(hours=1))
+    webhooks.drain()
+
+    webhooks.let_time_pass(timedelta(hours=2))
+    [delivery] = webhooks.drain()
+
+    assert (delivery.state, delivery.reason) == (State.DEAD, Fault.EXPIRED)
+    assert len(webhooks.requests) == 1
+
+
+def test_who_fails_for_days_is_warned_of_and_switched_off(webhooks):
+    endpoint = webhooks.endpoint("order.*")
+    webhooks.otherwise(503)
+    for number in range(3):
+        publish("order.created", {"number": number})
+    webhooks.drain()
+
+    for days, state in [(1, "on"), (4, "off")]:
+        webhooks.let_time_pass(timedelta(days=days, minutes=1))
+        webhooks.drain()
+        tasks.sweep()
+        endpoint.refresh_from_db()
+        assert endpoint.state == state
+
+    assert endpoint.off_by_itself
+
+
+def test_every_moment_passes_but_those_of_the_machine():
+    """Who adds a moment says whether it passes."""
+    moments = {
+        (model, field.name)
+        for model in apps.get_app_config("webhook_delivery").get_models()
+        for field in model._meta.concrete_fields
+        if isinstance(field, DateTimeField) and not model._meta.proxy
+    }
+    passing = {(model, name) for model, names in MOMENTS.items() for name in names}
+
+    assert passing <= moments
+    assert {model for model, _ in moments - passing} == {Doorbell, EndpointStat, RollUp, Walk}
 
 
 def test_what_never_ends_is_told(webhooks, monkeypatch):

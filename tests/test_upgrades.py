@@ -11,6 +11,7 @@ from django.apps.registry import Apps
 from django.contrib.auth.models import User
 from django.db import connection, models
 from django.db.migrations import Migration, operations
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 from django.utils import timezone
@@ -20,6 +21,8 @@ from tests.owing import owe
 from tests.test_admin import client_of, url
 from webhook_delivery import endpoints, publish, redelivery, tasks
 from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Transition
+from webhook_delivery.probing import probe
+from webhook_delivery.recording import GONE
 from webhook_delivery.verification import verify
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,6 +115,40 @@ def test_a_worker_of_the_version_before_reads_and_writes_what_the_new_one_wrote(
     send_due()
 
     assert Delivery.objects.get().state == "delivered"
+
+
+def test_who_is_switched_off_by_a_worker_of_the_version_before_waits_for_a_person(endpoint):
+    old(Endpoint).objects.filter(pk=endpoint.pk).update(state="off", state_reason=GONE)
+
+    probed = probe(endpoint)
+
+    assert (probed.arrived, probed.switched) == (True, None)
+    assert Endpoint.objects.get().state == "off"
+
+
+@pytest.fixture
+def before_off_by_itself() -> Iterator[type[models.Model]]:
+    """Endpoints as they were; afterwards the database is one of today again."""
+    newest = MigrationExecutor(connection).loader.graph.leaf_nodes(OURS)
+    name = "0020_traceparent"
+    MigrationExecutor(connection).migrate([(OURS, name)])
+    yield loader().project_state((OURS, name)).apps.get_model(OURS, "Endpoint")
+    MigrationExecutor(connection).migrate(newest)
+
+
+def test_who_is_off_by_itself_is_known_by_its_reason_once(before_off_by_itself):
+    rows = [
+        ("off", GONE), ("off", "webhook-delivery: disable"),
+        ("off", "failing since 2026-11-01 10:00 UTC"), ("off", "failing since Monday"),
+        ("off", ""), ("paused", GONE), ("on", ""),
+    ]  # fmt: skip
+    for state, reason in rows:
+        before_off_by_itself.objects.create(name=reason, state=state, state_reason=reason)
+
+    MigrationExecutor(connection).migrate([(OURS, "0021_off_by_itself")])
+
+    marked = before_off_by_itself.objects.filter(pk__in=Endpoint.objects.off_by_itself())
+    assert [(row.state, row.state_reason) for row in marked.order_by("pk")] == rows[:3]
 
 
 @pytest.fixture

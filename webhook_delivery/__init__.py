@@ -4,25 +4,28 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
 1. something happened:  registry → receivers, bulk → binding → telling → coalescing → occasions
                         → tellers → transitions, shaping; then
                         publishing → composing, payloads → writing;
-                        writing → searching, targeting → hearing, conditions → paths;
+                        writing → searching, targeting → hearing, conditions → paths, texts;
                         catalogue → deriving; composing → fitting; presenting, asyncapi
-2. who runs it:         doorbell → listening, scheduling → tasks, loop → sweeping; drain → flights
-3. one attempt:         dispatch → signing → transport → addresses → outcomes
+2. who runs it:         doorbell → listening, scheduling → tasks, loop → sweeping;
+                        drain → flights, holdings, landings, report
+3. one attempt:         dispatch → signing, headers → transport → addresses, hostnames → outcomes
 4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models;
-                        loading → policies, lapsing; notifying → signals; overseeing → ailing;
+                        loading → policies, lapsing, cloudevents; notifying → signals;
+                        overseeing → ailing; what all of them do in the end: locking;
                         what people are told: correspondence, informing → operational
 5. the proof:           history → logbook → judging → verification; archive → restoring
 6. many at once:        gradual → batches → selecting, guarding, missing → pump;
                         acknowledging → grouping; charts → figures → rollups → totals;
-                        standing → figures; backlog
+                        standing → figures; backlog; counting
 7. what goes:           retention → pruning; erasing
-8. around it:           conf, configuration, checks, validation, clock, relating → references, keys,
+8. around it:           apps → provisioning; conf, configuration, checks, validation, clock,
+                        version; relating → references, keys,
                         endpoints, subscribing, redelivery, forwarding, probing,
                         health → symptoms, pulse; roles; rotation, of one secret, and resealing,
-                        of all; admin, for people, and api, for their tools → tenancy, explaining,
-                        patience
+                        of all; admin, for people, management, for the shell, and api, for their
+                        tools → tenancy, explaining, patience; templatetags
 9. watching it:         observing → telemetry, logs; metrics → totals
-9. the other side:      verifying → receiving; testing, for those who use the app
+10. the other side:     verifying → receiving; testing, for those who use the app
 """
 
 from __future__ import annotations

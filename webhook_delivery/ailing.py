@@ -27,7 +27,7 @@ class Step(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Limits:
     """How long an endpoint may fail, in seconds from its first failure; 0: for ever."""
 
     warn_after: float
@@ -66,7 +66,7 @@ def ended(before: Traffic, after: Traffic) -> bool:
     return noticed and over
 
 
-def due(traffic: Traffic, patience: Patience) -> Step:
+def due(traffic: Traffic, limits: Limits) -> Step:
     """
     What is to be done now. Time counts up to the last failure: while nothing is sent, nothing is.
 
@@ -75,23 +75,23 @@ def due(traffic: Traffic, patience: Patience) -> Step:
     """
     if not _fails(traffic):
         return Step.NOTHING
-    ends = ends_at(traffic, patience)
+    ends = ends_at(traffic, limits)
     if ends and traffic.failed_at and traffic.failed_at >= ends:
         return Step.SWITCH_OFF
-    may_warn = patience.warn_after and traffic.warned_at is None
-    return Step.WARN if may_warn and lasted(traffic) >= patience.warn_after else Step.NOTHING
+    may_warn = limits.warn_after and traffic.warned_at is None
+    return Step.WARN if may_warn and lasted(traffic) >= limits.warn_after else Step.NOTHING
 
 
-def ends_at(traffic: Traffic, patience: Patience) -> datetime | None:
+def ends_at(traffic: Traffic, limits: Limits) -> datetime | None:
     """From when on one more failure switches it off; None: that cannot be said yet, or never."""
-    if not patience.disable_after or not traffic.failing_since or not _fails(traffic):
+    if not limits.disable_after or not traffic.failing_since or not _fails(traffic):
         return None
-    earliest = traffic.failing_since + timedelta(seconds=patience.disable_after)
-    if not patience.warn_after:
+    earliest = traffic.failing_since + timedelta(seconds=limits.disable_after)
+    if not limits.warn_after:
         return earliest
     if traffic.warned_at is None:
         return None
-    notice = timedelta(seconds=patience.disable_after - patience.warn_after)
+    notice = timedelta(seconds=limits.disable_after - limits.warn_after)
     return max(earliest, traffic.warned_at + notice)
 
 

@@ -31,9 +31,9 @@ from webhook_delivery import logbook
 from webhook_delivery.history import Attempted, Birth, Entry, Moved, in_order
 from webhook_delivery.logbook import Recorded
 from webhook_delivery.models import DeliveryQuerySet, Transition
-from webhook_delivery.models.event import PREFIX, event_of
+from webhook_delivery.models.event import event_of, webhook_id
 from webhook_delivery.outcomes import Verdict
-from webhook_delivery.validation import is_storable
+from webhook_delivery.texts import is_storable
 
 VERSION = 1
 LONGEST_LINE = 16 * 1024 * 1024
@@ -81,7 +81,7 @@ def line_of(recorded: Recorded) -> str:
     row = recorded.row
     known = {
         "id": row.pk,
-        "webhook_id": f"{PREFIX}{row.event_id.hex}",
+        "webhook_id": webhook_id(row.event_id),
         "event_type": recorded.event_type,
         "key": recorded.key,
         "endpoint": row.endpoint_id,

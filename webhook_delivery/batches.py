@@ -20,9 +20,9 @@ from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, RedeliveryBatch, Transition
 from webhook_delivery.models.event import first_at
 from webhook_delivery.selecting import COUNTED, off, on, selected
+from webhook_delivery.validation import validate_rate
 
 State = RedeliveryBatch.State
-
 
 ALLOWED: Mapping[str, Sequence[State]] = {
     "pause": (State.RUNNING,),
@@ -45,7 +45,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How those that were sent have fared."""
+    """How many of those that were sent have arrived, have failed again, and still wait."""
 
     delivered: int = 0
     failed: int = 0
@@ -78,8 +78,10 @@ def start(
     by: the user who asks (or a name); reason: why. Both are kept.
     rate: how many a second, at most. canary: so many first, and no more if all of them fail.
     stop_above: percent of the last hundred that may fail. once: one attempt each, without retries.
-    token: of the question that this answers. Raises IntegrityError if it has been answered.
+    token: of the question that this answers.
+    Raises IntegrityError if that has been answered, and ValidationError for no sensible rate.
     """
+    validate_rate(rate)
     using = _home(using)
 
     def begin() -> RedeliveryBatch:
@@ -123,9 +125,11 @@ def start_missed(
 
     by: the user who asks (or a name); reason: why. Both are kept. rate: how many a second, at most.
     tenants: those of which that user sees something; None: all.
-    token: of the question that this answers. Raises IntegrityError if it has been answered, and
+    token: of the question that this answers.
+    Raises IntegrityError if that has been answered, ValidationError for no sensible rate, and
     Endpoint.DoesNotExist.
     """
+    validate_rate(rate)
     using = _home(using)
     to = Endpoint.objects.using(using).get(pk=endpoint)
     selection = {"endpoint": to.pk, "since": since.isoformat()}
@@ -175,7 +179,12 @@ def cancel(batch: int, *, by: Any = None, reason: str = "", using: str | None = 
 def set_rate(
     batch: int, rate: float | None, *, by: Any = None, reason: str = "", using: str | None = None
 ) -> bool:
-    """Change how many a second it sends; None: as many as the endpoints' own limits allow."""
+    """
+    Change how many a second it sends; None: as many as the endpoints' own limits allow.
+
+    Returns whether it had not ended. Raises ValidationError for no sensible rate.
+    """
+    validate_rate(rate)
     using = _home(using)
     unfinished = RedeliveryBatch.objects.using(using).unfinished().filter(pk=batch)
 
@@ -190,14 +199,20 @@ def set_rate(
 
 def progress(batch: RedeliveryBatch) -> Progress:
     """Count those that were sent by what has become of them."""
-    sent = Transition.objects.using(batch._state.db).filter(batch=batch)
+    return progress_of([batch])[batch.pk]
+
+
+def progress_of(batches: Sequence[RedeliveryBatch]) -> dict[int, Progress]:
+    """The same of many in one database, by their numbers, with one statement for all."""
+    found: dict[int, Counter[Fate]] = {batch.pk: Counter() for batch in batches}
+    sent = Transition.objects.using(batches[0]._state.db if batches else None)
     tried = Case(When(delivery__attempts_made__gt=F("after"), then=Value(True)), default=False)
-    found: Counter[Fate] = Counter()
-    rows = sent.values_list("delivery__state", tried).annotate(Count("pk"))
-    for state, was_tried, number in rows:
+    rows = sent.filter(batch__in=found).values_list("batch", "delivery__state", tried)
+    for batch, state, was_tried, number in rows.annotate(Count("pk")) if found else ():
         delivered, being_sent = state == Delivery.State.DELIVERED, state == Delivery.State.SENDING
-        found[fate(delivered=delivered, being_sent=being_sent, tried=was_tried)] += number
-    return Progress(found[Fate.DELIVERED], found[Fate.FAILED], found[Fate.WAITING])
+        found[batch][fate(delivered=delivered, being_sent=being_sent, tried=was_tried)] += number
+    fates = (Fate.DELIVERED, Fate.FAILED, Fate.WAITING)
+    return {pk: Progress(*(counts[fate] for fate in fates)) for pk, counts in found.items()}
 
 
 def _create(action: ConsoleAction, using: str, **fields: Any) -> RedeliveryBatch:
@@ -209,13 +224,7 @@ def _create(action: ConsoleAction, using: str, **fields: Any) -> RedeliveryBatch
 
 
 def _switch(
-    verb: str,
-    batch: int,
-    becomes: State,
-    by: Any,
-    reason: str,
-    using: str,
-    **more: Any,
+    verb: str, batch: int, becomes: State, by: Any, reason: str, using: str, **more: Any
 ) -> bool:
     rows = RedeliveryBatch.objects.using(using).filter(pk=batch, state__in=ALLOWED[verb])
 

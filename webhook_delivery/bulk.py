@@ -100,9 +100,9 @@ class WebhookQuerySet(QuerySet[M, M]):
 
     def update(self, **kwargs: Any) -> int:
         """Update as Django does, and tell of each row that was chosen."""
+        self._for_write = True
         if not self._is_heard() or self.query.is_sliced:
             return super().update(**kwargs)
-        self._for_write = True
         chosen = self.model._base_manager.using(self.db).filter(pk__in=self.order_by().values("pk"))
         with transaction.atomic(using=self.db):
             before, changed = self._before(chosen), 0

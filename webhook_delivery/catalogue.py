@@ -118,7 +118,11 @@ def _of_ours() -> Iterator[Entry]:
 
 
 def _of_models(event_type: str = "") -> Iterator[Entry]:
-    """What registered models tell, those of one type first; what several tell is any of theirs."""
+    """
+    What registered models tell, each type once; what several tell is any of theirs.
+
+    event_type: only what those models tell that tell this; empty: all.
+    """
     tellers = [each for each in registered.values() if event_type in ("", *each.types)]
     told = [entry for teller in tellers for entry in _of_model(teller)]
     for _type, same in groupby(

@@ -18,13 +18,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from webhook_delivery.paths import NOTHING, PATH, at
+from webhook_delivery.texts import is_storable
 
 MOST, LONGEST, CHOICES, LARGEST = 20, 200, 100, 8192
 """How many paths, how long a text, how many values of `in`, how many characters in all."""
 BIGGEST = 2**63
 """Every database keeps smaller whole numbers as they are."""
-TEXT = re.compile("[^\0\ud800-\udfff]*")
-"""PostgreSQL refuses NUL, and every database half of a character."""
 NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 """A text that counts as a number where one is asked for: Django writes decimals so."""
 
@@ -97,7 +96,7 @@ def _fits_path(path: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= LONGEST and bool(TEXT.fullmatch(value))
+    return isinstance(value, str) and len(value) <= LONGEST and is_storable(value)
 
 
 def _is_number(value: Any) -> bool:

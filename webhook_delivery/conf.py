@@ -128,7 +128,8 @@ class Settings:
     """How long nothing may have drained before `webhooks health` fails."""
 
     CONSOLE_TIMEOUT_SECONDS: float = 3
-    """How long one query of a list in the console may take; PostgreSQL stops it then."""
+    """How long one query may take of a list in the console or the API, or for the metrics;
+    PostgreSQL stops it then."""
 
     CONSOLE_TENANTS: str | None = None
     """The dotted path of a function that is given a user, and returns the tenants of which the
@@ -170,8 +171,8 @@ class Settings:
     ever."""
 
     RETAIN_AUDIT_DAYS: float | None = 365
-    """After so many days it is forgotten what people did: console actions, and redeliveries of many
-    of which no delivery is left; None: never."""
+    """After so many days it is forgotten what people did, and what they were told: console actions,
+    redeliveries of many of which no delivery is left, and mails; None: never."""
 
     RETAIN_STATS_DAYS: float | None = 90
     """After so many days the hourly figures of endpoints are deleted; None: never."""

@@ -84,26 +84,30 @@ def _take(notice: Notice, using: str) -> bool:
 
 
 def _post(notice: Notice, using: str) -> bool:
+    """Whether it was sent; whose contact is gone meanwhile is not asked for again."""
     try:
-        _send(notice)
+        sent = _send(notice)
     except Exception:  # whatever a mail server says, a sweep has more to do
         about = {"endpoint": notice.endpoint_id}
         logger.exception("Notice %s could not be sent", notice.pk, extra=about)
         return False
-    Notice.objects.using(using).filter(pk=notice.pk).update(sent_at=Now(), due_at=None)
-    return True
+    done = {"due_at": None, **({"sent_at": Now()} if sent else {})}
+    Notice.objects.using(using).filter(pk=notice.pk).update(**done)
+    return sent
 
 
-def _send(notice: Notice) -> None:
-    """To the contact that the endpoint has now; in words that a project may replace."""
+def _send(notice: Notice) -> bool:
+    """To the contact that the endpoint has now, if any; in words that a project may replace."""
+    if not notice.endpoint.contact:
+        return False
     told = _told(notice)
     subject, body = (
         render_to_string(f"webhook_delivery/mail/{notice.kind}_{part}.txt", told)
         for part in ("subject", "body")
     )
-    if notice.endpoint.contact:
-        to = [notice.endpoint.contact]
-        send_mail(" ".join(subject.split()), body, None, to, connection=_connection())
+    to = [notice.endpoint.contact]
+    send_mail(" ".join(subject.split()), body, None, to, connection=_connection())
+    return True
 
 
 def _connection() -> Any:

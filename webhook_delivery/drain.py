@@ -62,7 +62,7 @@ def drain(
         endpoints that do not hang are sent more. When `stopped()`, nothing new is begun at all.
     most: so many attempts are made at most.
     stay: how many seconds to wait for what falls due within `HANDOVER_SECONDS`; asked once, idle.
-    meanwhile: is done while requests are in flight; whether it did anything that may be due now.
+    meanwhile: is done while requests are in flight; says whether something may be due now.
     event: send only that event's deliveries; `regardless` of pauses and limits, if asked.
     heard: is told of each finding once it is recorded.
     rest: waits for so many seconds, or less if something may have become due.
@@ -94,8 +94,9 @@ class _Run:
         self.began = time.monotonic()
         self.held = Holdings()
         self.landings = Landings()
-        self.looked, self.news = 0.0, False
-        """When the last look was, and whether anything was settled, or given back, since."""
+        self.looked, self.news, self.called = 0.0, False, False
+        """When the last look was; whether anything was settled, or given back, since; and whether
+        what is done meanwhile says that something may be due."""
         self.fruitful, self.plenty = True, False
         """Whether the last look found something, so that there may be more; and filled the room."""
         self.away = False
@@ -112,9 +113,9 @@ class _Run:
         self.held.drop_ended()
         if self._may_look():
             self._launch()
-        again = not self.stopped() and self.meanwhile()
+        self.called |= not self.stopped() and self.meanwhile()
         if not self.held and not self.landings.unsettled:
-            more = (again or not self.look.complete) and self.most > 0
+            more = (self.called or not self.look.complete) and self.most > 0
             return more and time.monotonic() < self.ends
         self.flights.reinforce()
         self._gather()
@@ -163,10 +164,9 @@ class _Run:
             return self._may_extend()
         if not self.held or (room := self._room()) <= 0:
             return not self.held
-        if not self.fruitful:
-            return self._ago() >= PEEK_SECONDS
-        low = room >= (AHEAD - 1) * settings.CONCURRENCY
-        return (low and (self.plenty or self.news)) or self._ago() >= LOOK_SECONDS
+        low = self.fruitful and room >= (AHEAD - 1) * settings.CONCURRENCY
+        patient = LOOK_SECONDS if self.fruitful and not self.called else PEEK_SECONDS
+        return (low and (self.plenty or self.news)) or self._ago() >= patient
 
     def _may_extend(self) -> bool:
         """While slow receivers are waited for, the others need not wait for them."""
@@ -175,7 +175,7 @@ class _Run:
 
     def _launch(self) -> None:
         claims = self._claim(room := max(0, min(self._room(), self.most)))
-        self.looked, self.news = time.monotonic(), False
+        self.looked, self.news, self.called = time.monotonic(), False, False
         self.fruitful, self.plenty = bool(claims), len(claims) == room
         self.most -= len(claims)
         self.held.take(claims)

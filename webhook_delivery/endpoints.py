@@ -1,10 +1,10 @@
-"""Switches endpoints on, off or to paused, and says what that means for what they are owed."""
+"""Switches endpoints on, off or to paused, with what they are owed, and keeps who did it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from webhook_delivery import doorbell, lifecycle, notifying
@@ -12,7 +12,10 @@ from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint, Lane
 from webhook_delivery.signals import endpoint_disabled
+from webhook_delivery.validation import validate_rate
 
+LONGEST_PAUSE = timedelta(days=366)
+"""So long may people pause, or let a failure rest; what is longer has no end."""
 AT_ONCE = 5_000
 """How many strays one sweep moves at most: who sweeps may have requests in flight."""
 
@@ -37,7 +40,9 @@ def switch_on(
 
     by: the user who asks (or a name), who is then kept with the reason; None: nobody does.
     rate: how many requests a second it is sent at most from now on; None: as before.
+    Raises ValidationError for no sensible rate.
     """
+    validate_rate(rate)
     if rate is not None:
         Endpoint.objects.using(using).filter(pk=endpoint).update(rate_per_second=rate)
     changed = _set(endpoint, State.ON, using, by=by, reason=reason)
@@ -83,7 +88,7 @@ def mark_off(endpoint: int, *, using: str, reason: str, was: Endpoint.State | No
     """
 
     def mark() -> bool:
-        changed = _set(endpoint, State.OFF, using, was=was, reason=reason)
+        changed = _set(endpoint, State.OFF, using, was=was, reason=reason, itself=True)
         if changed:
             notifying.of_endpoint(endpoint_disabled, endpoint, using=using, reason=reason)
         return changed
@@ -104,7 +109,13 @@ def resume_due(*, using: str) -> int:
     """
     paused = Endpoint.objects.using(using).filter(state=State.PAUSED, resume_at__lte=Now())
     ids = list(paused.values_list("pk", flat=True))
-    on = {"state": State.ON, "state_reason": "", "resume_at": None, "updated_at": Now()}
+    on = {
+        "state": State.ON,
+        "state_reason": "",
+        "resume_at": None,
+        "off_by_itself": False,
+        "updated_at": Now(),
+    }
 
     def resume() -> int:
         _begin_anew(ids, using)
@@ -130,8 +141,13 @@ def _set(
     until: datetime | None = None,
     by: Any = None,
     was: Endpoint.State | None = None,
+    itself: bool = False,
 ) -> bool:
-    """The endpoint, in a statement of its own: publishing must not wait for what it is owed."""
+    """
+    The endpoint, in a statement of its own: publishing must not wait for what it is owed.
+
+    itself: no person wished it.
+    """
     others = Endpoint.objects.using(using).filter(pk=endpoint).exclude(state=state)
     others = others.filter(state=was) if was else others
     why = "" if state == State.ON else reason[:200]
@@ -140,7 +156,7 @@ def _set(
     def change() -> bool:
         if state == State.ON and others.exists():
             _begin_anew([endpoint], using)
-        changed = others.update(state=state, **changes)
+        changed = others.update(state=state, off_by_itself=itself, **changes)
         if changed and by is not None:
             _record(state, endpoint, by, reason, using)
         return bool(changed)
@@ -154,11 +170,16 @@ def _begin_anew(endpoints: Collection[int], using: str) -> None:
     lanes.update(failing_since=None, failed_at=None, failed_events=0, warned_at=None)
 
 
+def record(verb: str, endpoint: Endpoint, *, by: Any, reason: str = "", using: str) -> None:
+    """Keep who did something to an endpoint, and why: a line that outlives both."""
+    about = f"{endpoint.pk} ({endpoint})"
+    ConsoleAction.record(verb, [], by=by, reason=reason, about=about, using=using)
+
+
 def _record(state: Endpoint.State, endpoint: int, by: Any, reason: str, using: str) -> None:
     verb = {State.ON: "switch_on", State.PAUSED: "pause", State.OFF: "switch_off"}[state]
-    named = Endpoint.objects.using(using).values_list("name", flat=True).get(pk=endpoint)
-    about = f"{endpoint} ({named})"
-    ConsoleAction.record(verb, [], by=by, reason=reason, about=about, using=using)
+    named = Endpoint.objects.using(using).only("name").get(pk=endpoint)
+    record(verb, named, by=by, reason=reason, using=using)
 
 
 def _owed(endpoint: int, using: str) -> DeliveryQuerySet:

@@ -20,8 +20,11 @@ class Erased:
     """What an erasure took, or would take."""
 
     bytes: int
+    """How long the body was."""
     search_keys: int
+    """How many values there were by which it could be found."""
     excerpts: int
+    """Of how many attempts the starts of the answers were kept."""
     ended: int
     """How many deliveries were still to be made, and are dead now."""
     sending: int
@@ -42,6 +45,7 @@ def erase(event: Event, *, by: Any = None, reason: str = "", using: str | None =
     using = using or router.db_for_write(Event)
 
     def act() -> Erased:
+        _wait_for_answers(event, using)
         Event.objects.using(using).filter(pk=event.pk).update(body=b"", erased_at=Now())
         ids = lifecycle.end_erased(event, using=using)
         done = Erased(
@@ -106,6 +110,11 @@ def why_hollow(event: Event) -> str:
 
 def _owed(event: Event, using: str) -> Any:
     return Delivery.objects.using(using).filter(event=event.pk)
+
+
+def _wait_for_answers(event: Event, using: str) -> None:
+    """Whoever is recording an answer ends first; whoever records one later sees the erasure."""
+    list(_owed(event, using).order_by("pk").select_for_update().values_list("pk"))
 
 
 def _search_keys(event: Event, using: str) -> Any:

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from webhook_delivery.models import EndpointStat
 from webhook_delivery.models.statistics import StatQuerySet
-from webhook_delivery.rollups import BOUNDS
+from webhook_delivery.tenancy import of_tenants
+from webhook_delivery.totals import BOUNDS
 
 HOUR = timedelta(hours=1)
 BUSIEST = 100
@@ -72,7 +73,7 @@ class Figures:
     series: tuple[Point, ...]
     """One for each hour of the span, the first one first; hours without attempts are all zeros."""
     durations: tuple[int, ...] = ()
-    """How many attempts lasted how long, by `rollups.BOUNDS`; empty if that was not asked."""
+    """How many attempts lasted how long, by `totals.BOUNDS`; empty if that was not asked."""
     answers: Mapping[str, int] = field(default_factory=dict)
     """How many ended how, by status or fault; empty if that was not asked."""
 
@@ -120,17 +121,16 @@ def totals(
     span: Span,
     *,
     using: str,
-    endpoints: Collection[int] | None = None,
     tenants: Sequence[str] | None = None,
     now: datetime | None = None,
 ) -> Figures:
     """
-    Add up many endpoints, hour by hour, in one statement; without durations and answers.
+    Add up all endpoints, hour by hour, in one statement; without durations and answers.
 
-    endpoints: only these, by number. tenants: only theirs. None: all.
+    tenants: only theirs; None: all.
     """
     begins = span.begins(now or timezone.now())
-    rows = _rows(begins, using, endpoints, tenants).order_by().values_list("hour")
+    rows = _rows(begins, using, tenants).order_by().values_list("hour")
     names = ("delivered", "failed", "dead")
     summed = rows.annotate(**{f"all_{name}": Sum(name) for name in names})
     return Figures(span, _filled(span, begins, map(Point._make, summed)))
@@ -151,7 +151,7 @@ def each(
     """
     begins = span.begins(now or timezone.now())
     rows: dict[int, list[EndpointStat]] = {endpoint: [] for endpoint in endpoints}
-    for row in _rows(begins, using, endpoints, None).order_by():
+    for row in _rows(begins, using).filter(endpoint__in=endpoints).order_by():
         rows[row.endpoint_id].append(row)
     return {endpoint: _of(span, begins, its) for endpoint, its in rows.items()}
 
@@ -173,7 +173,7 @@ def slowest(
     now: datetime | None = None,
 ) -> list[Slow]:
     """Name the slowest of the endpoints with the most attempts, the slowest first."""
-    rows = _rows(span.begins(now or timezone.now()), using, None, tenants).order_by()
+    rows = _rows(span.begins(now or timezone.now()), using, tenants).order_by()
     columns = ("endpoint", "endpoint__name", "durations")
     durations: dict[tuple[int, str], list[list[int]]] = {}
     for endpoint, name, lasted in rows.filter(endpoint__in=_busiest(rows)).values_list(*columns):
@@ -209,16 +209,9 @@ def _busiest(rows: StatQuerySet) -> RawSQL:
     return RawSQL(f"SELECT endpoint FROM ({sql}) busiest", values)  # noqa: S608, S611 - Django's
 
 
-def _rows(
-    begins: datetime,
-    using: str,
-    endpoints: Collection[int] | None,
-    tenants: Sequence[str] | None,
-) -> StatQuerySet:
+def _rows(begins: datetime, using: str, tenants: Sequence[str] | None = None) -> StatQuerySet:
     rows = EndpointStat.objects.using(using).since(begins)
-    if endpoints is not None:
-        rows = rows.filter(endpoint__in=endpoints)
-    return rows if tenants is None else rows.filter(endpoint__tenant__in=tenants)
+    return of_tenants(rows, tenants, by="endpoint__tenant")
 
 
 def _of(span: Span, begins: datetime, rows: Sequence[EndpointStat]) -> Figures:

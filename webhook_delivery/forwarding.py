@@ -24,15 +24,18 @@ class Forwarded:
     obstacle: str = ""
 
 
-def forward(event: Event, endpoint: int, *, by: Any = None, reason: str = "") -> Forwarded:
+def forward(
+    event: Event, endpoint: int, *, by: Any = None, reason: str = "", using: str | None = None
+) -> Forwarded:
     """
     Owe an event to an endpoint that it was never owed to, whatever that is subscribed to.
 
     endpoint: its number. It must be of the event's tenant, and not off; one that is paused is owed
         it until it is on. Until when the event waits, and when it expires, holds here too.
     by: the user who asks (or a name); reason: why. Both are kept.
+    using: the database; default: where the router writes deliveries.
     """
-    using = router.db_for_write(Delivery)
+    using = using or router.db_for_write(Delivery)
     to = Endpoint.objects.using(using).annotate(now=Now()).filter(pk=endpoint).first()
     if said := _obstacle(event, to, using):
         return Forwarded(None, said)
@@ -44,9 +47,9 @@ def forward(event: Event, endpoint: int, *, by: Any = None, reason: str = "") ->
     return Forwarded(made)
 
 
-def obstacle(event: Event, endpoint: int) -> str:
+def obstacle(event: Event, endpoint: int, *, using: str | None = None) -> str:
     """Say why an event could not be forwarded to this endpoint now; empty if it could."""
-    using = router.db_for_write(Delivery)
+    using = using or router.db_for_write(Delivery)
     return _obstacle(event, Endpoint.objects.using(using).filter(pk=endpoint).first(), using)
 
 
@@ -69,14 +72,14 @@ def _already(to: Endpoint) -> str:
 def _make(event: Event, to: Endpoint, by: Any, reason: str, using: str) -> Delivery:
     sequence, now = sequence_of(to.ordered, event.key), vars(to)["now"]
     owed = Owed(
-        event.pk,
-        event.event_type,
-        to.pk,
-        to.state,
-        now,
-        sequence,
-        to.format,
-        event.deliver_at,
+        event=event.pk,
+        event_type=event.event_type,
+        endpoint=to.pk,
+        state=to.state,
+        moment=now,
+        sequence=sequence,
+        format=to.format,
+        not_before=event.deliver_at,
     )
     if lifecycle.owe([owed], using=using):
         doorbell.ring_on_commit(using=using)

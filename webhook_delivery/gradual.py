@@ -21,8 +21,8 @@ def redeliver(deliveries: DeliveryQuerySet, **how: Any) -> RedeliveryBatch:
     Begin to send these again; `how` as `batches.start` takes it, but with retries unless `once`.
 
     What was narrowed by sentences alone (`dead()`, `for_endpoint(e)`) is kept as these words; of
-    anything else, the numbers are. Raises TooMany, and InvalidSelection for words that make no
-    sense: only what is dead or delivered can be sent again.
+    anything else, the numbers are. Raises TooMany, InvalidSelection for words that make no sense
+    (only what is dead or delivered can be sent again), and what `batches.start` raises.
     """
     rows = deliveries.on_primary()
     said = {"ids": _numbers(rows)} if rows.said is None else rows.said

@@ -86,3 +86,12 @@ def _is_punycode(label: str) -> bool:
 def _ascii_of(host: str) -> str:
     """Raises ValueError for what is no internationalised name (IDNA 2008): `①②⑦.⓪.⓪.①`."""
     return host if host.isascii() else idna.encode(host.lower()).decode()
+
+
+def origin_of(url: str) -> tuple[str, str]:
+    """The scheme, and the host with its port: where whatever is sent there goes; empty: nowhere."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.netloc.lower()

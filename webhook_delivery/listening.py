@@ -69,6 +69,10 @@ class Listener:
             if self._notified(min(left, POLL_SECONDS)) or (not self.hears and self._sees()):
                 return
 
+    def heard(self) -> bool:
+        """Whether something was committed since it was last asked, or rested; without waiting."""
+        return self._connection is not None and self._notified(0)
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()

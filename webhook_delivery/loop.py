@@ -15,7 +15,7 @@ from webhook_delivery.drain import drain
 from webhook_delivery.listening import Listener
 from webhook_delivery.logs import log_of
 from webhook_delivery.report import Report
-from webhook_delivery.sweeping import guarded, tidy
+from webhook_delivery.sweeping import guarded, post, tidy
 
 logger = log_of(__name__)
 
@@ -34,6 +34,7 @@ def once(*, using: str, seconds: float, most: int = sys.maxsize) -> Report:
     seconds: then nothing new is begun. most: so many attempts are made at most.
     """
     _begin(using)
+    post(using=using)
     return drain(using=using, seconds=seconds, most=most)
 
 
@@ -51,6 +52,7 @@ def run(*, using: str, stopped: Callable[[], bool]) -> None:
                     stopped=stopped,
                     rest=listener.rest,
                 )
+                rounds.write()
                 listener.rest(rounds.left())
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again")
@@ -65,15 +67,22 @@ class _Rounds:
         self._using, self._listener = using, listener
         self._feed, self._prune = pump.Feeder(using), pruning.Pruner(using)
         self._over = 0.0
+        self._wrote = True
 
     def __call__(self) -> bool:
         if self._over > time.monotonic():
             self._prune()
-            return self._feed()
-        self._over = time.monotonic() + ROUND_SECONDS
+            return self._feed() | self._listener.heard()
+        self._over, self._wrote = time.monotonic() + ROUND_SECONDS, False
         self._listener.prove()
         _begin(self._using)
         return True
+
+    def write(self) -> None:
+        """Send the mails that are due, once in a round: between drains."""
+        if not self._wrote:
+            self._wrote = True
+            post(using=self._using)
 
     def left(self) -> float:
         """Until it must be called again, at the latest."""

@@ -132,6 +132,13 @@ def _owed(
     later: datetime | None,
     now: datetime,
 ) -> Owed:
-    sequence = sequence_of(endpoint.ordered, key)
-    state, form = endpoint.state, endpoint.format
-    return Owed(event, event_type, endpoint.pk, state, now, sequence, form, later)
+    return Owed(
+        event=event,
+        event_type=event_type,
+        endpoint=endpoint.pk,
+        state=endpoint.state,
+        moment=now,
+        sequence=sequence_of(endpoint.ordered, key),
+        format=endpoint.format,
+        not_before=later,
+    )

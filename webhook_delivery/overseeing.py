@@ -6,32 +6,27 @@ from datetime import UTC, timedelta
 from functools import partial
 
 from webhook_delivery import endpoints, notifying
-from webhook_delivery.ailing import FEWEST_EVENTS, Patience, Step, due
+from webhook_delivery.ailing import FEWEST_EVENTS, Limits, Step, due
 from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.locking import insist
 from webhook_delivery.logs import log_of
 from webhook_delivery.models import Endpoint, Lane
-from webhook_delivery.recording import REFUSALS
 from webhook_delivery.signals import endpoint_warned
 
 logger = log_of(__name__)
 
 AT_ONCE = 100
 """So many are warned of, or switched off, by one sweep; the next goes on."""
-FAILING = "failing since"
-"""How the reason begins, why an endpoint is off that has failed for days."""
 
 
 def switched_off_for_failing(endpoint: Endpoint) -> bool:
     """Whether no person switched it off: it failed for days, or said that it wants nothing more."""
-    reason = endpoint.state_reason
-    off = endpoint.state == Endpoint.State.OFF
-    return off and (reason in REFUSALS or reason.startswith(FAILING))
+    return endpoint.state == Endpoint.State.OFF and endpoint.off_by_itself
 
 
-def patience() -> Patience:
-    return Patience(settings.WARN_AFTER_SECONDS, settings.DISABLE_AFTER_SECONDS)
+def limits() -> Limits:
+    return Limits(settings.WARN_AFTER_SECONDS, settings.DISABLE_AFTER_SECONDS)
 
 
 def oversee(*, using: str) -> int:
@@ -41,17 +36,17 @@ def oversee(*, using: str) -> int:
     Each in a transaction of its own, by comparing and setting: two sweeps at once do it once.
     """
     steps = {Step.WARN: _warn, Step.SWITCH_OFF: _switch_off}
-    found = [lane for lane in _failing(using) if due(lane.traffic, patience()) in steps][:AT_ONCE]
-    acts = ((steps[due(lane.traffic, patience())], lane) for lane in found)
+    found = [lane for lane in _failing(using) if due(lane.traffic, limits()) in steps][:AT_ONCE]
+    acts = ((steps[due(lane.traffic, limits())], lane) for lane in found)
     return sum(insist(partial(act, lane, using), using=using) for act, lane in acts)
 
 
 def _failing(using: str) -> list[Lane]:
     """The lanes of endpoints that are on, and that something may be due about."""
-    limits = [seconds for seconds in (patience().warn_after, patience().disable_after) if seconds]
-    if not limits:
+    spans = [seconds for seconds in (limits().warn_after, limits().disable_after) if seconds]
+    if not spans:
         return []
-    since = Now() - timedelta(seconds=min(limits))
+    since = Now() - timedelta(seconds=min(spans))
     lanes = Lane.objects.using(using).filter(failing_since__lte=since)
     on = lanes.filter(failed_events__gte=FEWEST_EVENTS, endpoint__state=Endpoint.State.ON)
     return list(on.order_by("failing_since", "pk"))
@@ -71,7 +66,7 @@ def _warn(lane: Lane, using: str) -> bool:
 def _switch_off(lane: Lane, using: str) -> bool:
     """Its lane is locked first, as by who settles: what arrives just now keeps it on."""
     now = Lane.objects.using(using).select_for_update().get(pk=lane.pk)
-    if due(now.traffic, patience()) is not Step.SWITCH_OFF:
+    if due(now.traffic, limits()) is not Step.SWITCH_OFF:
         return False
     done = endpoints.mark_off(lane.pk, reason=_since(now), using=using, was=Endpoint.State.ON)
     if done:
@@ -82,4 +77,4 @@ def _switch_off(lane: Lane, using: str) -> bool:
 
 def _since(lane: Lane) -> str:
     assert lane.failing_since is not None
-    return f"{FAILING} {lane.failing_since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"failing since {lane.failing_since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

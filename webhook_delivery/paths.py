@@ -12,6 +12,9 @@ PATH = re.compile(r"[^.\0]+(\.[^.\0]+)*")
 class Nothing:
     """That nothing is there: `null` would be something."""
 
+    def __repr__(self) -> str:
+        return "nothing"
+
 
 NOTHING: Final = Nothing()
 
@@ -19,11 +22,12 @@ NOTHING: Final = Nothing()
 def at(told: Any, path: str) -> Any:
     """What lies there in a body that was read; `NOTHING` if nothing does."""
     for word in path.split("."):
-        told = _member(told, word)
+        told = member(told, word)
     return told
 
 
-def _member(told: Any, word: str) -> Any:
+def member(told: Any, word: str) -> Any:
+    """What lies there one step down; `NOTHING` if nothing does."""
     if isinstance(told, dict):
         return told.get(word, NOTHING)
     counts = isinstance(told, list) and word.isascii() and word.isdecimal() and len(word) < 9

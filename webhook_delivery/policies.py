@@ -17,14 +17,18 @@ logger = log_of(__name__)
 
 
 def policy_of(endpoint: Endpoint, event_type: str, trigger: str) -> Policy:
-    """A person waits for the outcome of a test: it is made once, and not deferred either."""
-    policy = policy_for(endpoint, event_type)
+    """
+    Say how a delivery is retried that was made by this trigger (a value of `Delivery.Trigger`).
+
+    A person waits for the outcome of a test: it is made once, and not deferred either.
+    """
+    policy = _usual(endpoint, event_type)
     if trigger not in (Delivery.Trigger.TEST, Delivery.Trigger.ONCE):
         return policy
     return replace(policy, schedule=(), deferring=trigger == Delivery.Trigger.ONCE)
 
 
-def policy_for(endpoint: Endpoint, event_type: str) -> Policy:
+def _usual(endpoint: Endpoint, event_type: str) -> Policy:
     """The endpoint's own schedule comes first, then its event type's, then everyone's."""
     schedule = _own_schedule(endpoint)
     if schedule is None:

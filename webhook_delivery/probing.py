@@ -14,6 +14,7 @@ from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.overseeing import switched_off_for_failing
 from webhook_delivery.publishing import attempt_now, publish_test
+from webhook_delivery.validation import validate_rate
 
 ARRIVED = "a test event arrived"
 """Why an endpoint was switched on: what the audit keeps."""
@@ -52,7 +53,9 @@ def probe(
     rate: how many requests a second the endpoint is sent at most once it is on; None: as before.
     switches: whether it may be switched on; who asks may have no right to that.
     using: the database; default: where the router writes endpoints.
+    Raises ValidationError for no sensible rate; then nothing is sent.
     """
+    validate_rate(rate)
     using = using or router.db_for_write(Endpoint)
     event = publish_test(endpoint, by=by, using=using)
     attempt_now(event, using=using, regardless=True)

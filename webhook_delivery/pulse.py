@@ -49,11 +49,16 @@ def feel(*, using: str) -> Pulse:
     return Pulse(ago(row.drained_at), ago(row.swept_at), ringing, ago(due), row.stand_ins, over)
 
 
-def _overstayed(using: str) -> dict[str, Exists]:
-    """By state; what a row of another app keeps is meant to stay."""
+def _overstayed(using: str) -> dict[str, Subquery]:
+    """
+    By state, the oldest; what a row of another app keeps is meant to stay.
+
+    Not `Exists`: of many rows PostgreSQL thinks that one is soon found without an index.
+    """
     states = [state for state in retention.SETTING if retention.kept(state) is not None]
     old = partial(retention.deliveries, using=using, late=timedelta(days=OVERSTAYED_DAYS))
-    return {str(state): Exists(old(state)) for state in states}
+    first = {state: old(state).order_by("ended_at").values("pk")[:1] for state in states}
+    return {str(state): Subquery(rows) for state, rows in first.items()}
 
 
 def _oldest_due(using: str) -> QuerySet[Any, Any]:

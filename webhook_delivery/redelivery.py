@@ -18,7 +18,12 @@ from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, E
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an act changed, and how many it left as they were."""
+    """
+    What an act changed, and how many it left as they were.
+
+    ids: the numbers of the deliveries that were changed; `count` is how many.
+    asked: how many were asked for; `left` is how many of these stayed as they were.
+    """
 
     ids: list[int]
     asked: int
@@ -36,25 +41,42 @@ def redeliver(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "")
     """
     Send dead and delivered deliveries again: same id, same bytes, a fresh budget of attempts.
 
-    by: the user who asks (or a name); reason: why. Both are kept. What is waiting, held, discarded,
-    being sent, owed to an endpoint that is not on, or of an event without its body stays as it is,
-    and is counted in `left`.
+    by: the user who asks (or a name); it is kept.
+    reason: why, which is kept too.
+
+    What is waiting, held, discarded, being sent, owed to an endpoint that is not on, or of an event
+    without its body stays as it is, and is counted in `left`.
     """
     return _act("redeliver", lifecycle.redeliver, deliveries, by, reason)
 
 
 def discard(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -> Done:
-    """Hide dead letters, until `restore`."""
+    """
+    Hide dead letters, until `restore`. Whatever else there is among the deliveries is left.
+
+    by: the user who asks (or a name); it is kept.
+    reason: why, which is kept too.
+    """
     return _act("discard", lifecycle.discard, deliveries, by, reason)
 
 
 def restore(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -> Done:
-    """Bring discarded deliveries back among the dead letters."""
+    """
+    Bring discarded deliveries back among the dead letters; others are left.
+
+    by: the user who asks (or a name); it is kept.
+    reason: why, which is kept too.
+    """
     return _act("restore", lifecycle.restore, deliveries, by, reason)
 
 
 def retry_now(deliveries: DeliveryQuerySet, *, by: Any = None, reason: str = "") -> Done:
-    """Bring the next automatic attempt forward of what waits for it; it spends no attempt more."""
+    """
+    Bring the next automatic attempt forward of what waits for it; it spends no attempt more.
+
+    by: the user who asks (or a name); it is kept.
+    reason: why, which is kept too.
+    """
     return _act("retry_now", lifecycle.retry_now, deliveries, by, reason)
 
 

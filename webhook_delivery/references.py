@@ -1,4 +1,4 @@
-"""How rows of the user's own models are named in ours: `shop.order:7`."""
+"""How rows are named in texts: ours by their number, those of the user's models `shop.order:7`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,12 @@ def _names_of(row: Model) -> list[str]:
     models = (base for base in type(row).__mro__ if issubclass(base, Model) and base is not Model)
     tables = dict.fromkeys(base._meta.concrete_model for base in models if not base._meta.abstract)
     return [reference_of(row, table) for table in tables]
+
+
+def number_in(text: str) -> int | None:
+    """The number of a row that a text is; None if it is none."""
+    fits = text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if fits else None
 
 
 def is_reference(text: str) -> bool:

@@ -22,12 +22,14 @@ class TellsWebhooks:
     @property
     def webhook_events(self) -> EventQuerySet:
         """The events about this row, of whatever type."""
-        return Event.objects.about(*_saved(self))
+        row = cast(Model, self)
+        return Event.objects.db_manager(hints={"instance": row}).about(*_saved(row))
 
     @property
     def webhook_deliveries(self) -> DeliveryQuerySet:
         """The deliveries of these events, each with its event (without the body) and endpoint."""
-        return _deliveries().about(*_saved(self))
+        row = cast(Model, self)
+        return _deliveries(row).about(*_saved(row))
 
 
 def deliveries_of(rows: Iterable[Model]) -> dict[Any, list[Delivery]]:
@@ -36,16 +38,19 @@ def deliveries_of(rows: Iterable[Model]) -> dict[Any, list[Delivery]]:
 
     A row of which nothing was told has an empty list. For lists and serializers of many.
     """
+    rows = list(rows)
     told = {name: row.pk for row in rows for name in references_of([row])}
     found: dict[Any, list[Delivery]] = {pk: [] for pk in told.values()}
-    for delivery in _deliveries().about(*told).order_by("pk") if told else ():
+    for delivery in _deliveries(rows[0]).about(*told).order_by("pk") if told else ():
         found[told[delivery.event.source]].append(delivery)
     return found
 
 
-def _deliveries() -> DeliveryQuerySet:
-    return Delivery.objects.select_related("event", "endpoint").defer("event__body")
+def _deliveries(row: Model) -> DeliveryQuerySet:
+    """Where what is told of the row is written: routers are asked as for whatever belongs to it."""
+    rows: DeliveryQuerySet = Delivery.objects.db_manager(hints={"instance": row}).all()
+    return rows.select_related("event", "endpoint").defer("event__body")
 
 
-def _saved(row: Any) -> list[Model]:
-    return [] if row.pk is None else [cast(Model, row)]
+def _saved(row: Model) -> list[Model]:
+    return [] if row.pk is None else [row]

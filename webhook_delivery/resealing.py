@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 
 from webhook_delivery import keys
 from webhook_delivery.loading import reached, with_secrets
@@ -98,8 +98,9 @@ def _batches(column: Column, using: str) -> Iterator[list[Row]]:
 
 
 def _read(column: Column, using: str, **which: Any) -> list[Row]:
-    rows = column.rows(using).filter(**which)
-    columns = rows.values_list("pk", column.owner, column.name)
+    # By another name: Django 5.2.0 gives a column once that is asked for twice.
+    rows = column.rows(using).filter(**which).annotate(of=F(column.owner))
+    columns = rows.values_list("pk", "of", column.name)
     return [(pk, owner, bytes(sealed)) for pk, owner, sealed in columns[:BATCH]]
 
 

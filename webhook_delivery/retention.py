@@ -27,6 +27,8 @@ from webhook_delivery.models import (
     EndpointStat,
     Event,
     EventQuerySet,
+    KeptAnswer,
+    Notice,
     RedeliveryBatch,
     Transition,
 )
@@ -36,6 +38,8 @@ Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 KEEPING = (PROTECT, RESTRICT, SET_DEFAULT)
 """What another app's foreign key says so that the row stays that it points at; so does `SET(…)`."""
+ANSWERS_DAYS = 1
+"""For so many days the API knows an Idempotency-Key."""
 AT_ONCE = 500
 """How many of the oldest are looked at together, where no index tells how old they are."""
 
@@ -67,20 +71,20 @@ def over(ended: str, at: datetime | None, *, now: datetime) -> bool:
     return span is not None and at is not None and at < now - span
 
 
-def deliveries(
-    state: str, *, using: str, late: timedelta = timedelta(0), free: bool = True
-) -> DeliveryQuerySet:
+def deliveries(state: str, *, using: str, late: timedelta = timedelta(0)) -> DeliveryQuerySet:
     """
     The deliveries that ended in this state so long ago that they go.
 
-    late: by how much longer ago. free: only those that no row of another app protects.
+    late: by how much longer ago.
     """
+    return unprotected(ended(state, using=using, late=late))
+
+
+def ended(state: str, *, using: str, late: timedelta = timedelta(0)) -> DeliveryQuerySet:
+    """The same, and those among them that rows of another app protect."""
     span = kept(state)
     rows = Delivery.objects.using(using).filter(state=state)
-    if span is None:
-        return rows.none()
-    gone = rows.filter(ended_at__lt=Now() - span - late)
-    return unprotected(gone) if free else gone
+    return rows.none() if span is None else rows.filter(ended_at__lt=Now() - span - late)
 
 
 def bare_events(*, using: str) -> EventQuerySet:
@@ -118,9 +122,19 @@ def bodies(*, using: str) -> EventQuerySet:
 
 def actions(*, using: str) -> QuerySet[ConsoleAction]:
     """Some of what people did too long ago: of the oldest by number, for no index tells when."""
-    rows = ConsoleAction.objects.using(using)
-    first = list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
-    return _older(rows.filter(pk__in=first), "created_at", settings.RETAIN_AUDIT_DAYS)
+    first = _first(ConsoleAction.objects.using(using))
+    return _older(first, "created_at", settings.RETAIN_AUDIT_DAYS)
+
+
+def notices(*, using: str) -> QuerySet[Notice]:
+    """Some of the mails that were sent, or given up, too long ago: found as actions are."""
+    first = _first(Notice.objects.using(using)).filter(due_at=None)
+    return _older(first, "created_at", settings.RETAIN_AUDIT_DAYS)
+
+
+def answers(*, using: str) -> QuerySet[KeptAnswer]:
+    """What the API answered to requests that are not repeated any more."""
+    return _older(KeptAnswer.objects.using(using), "created_at", ANSWERS_DAYS)
 
 
 def batches(*, using: str) -> QuerySet[RedeliveryBatch]:
@@ -155,6 +169,12 @@ def unprotected(rows: Rows) -> Rows:
             named = {each.field.name: OuterRef("pk")}
             rows = rows.filter(~Exists(theirs.filter(**named)))
     return rows
+
+
+def _first(rows: Rows) -> Rows:
+    """The oldest by number."""
+    first = list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE])
+    return rows.filter(pk__in=first)
 
 
 def _older(rows: Rows, moment: str, days: float | None) -> Rows:

@@ -18,29 +18,8 @@ from webhook_delivery.clock import Now
 from webhook_delivery.locking import insist
 from webhook_delivery.models import Attempt, Delivery, EndpointStat, RollUp
 from webhook_delivery.outcomes import Verdict, fault_of
-from webhook_delivery.totals import Alike, Ending, Totals
+from webhook_delivery.totals import BOUNDS, Alike, Ending, Totals
 
-BOUNDS = (
-    10,
-    20,
-    50,
-    100,
-    200,
-    350,
-    500,
-    750,
-    1_000,
-    1_500,
-    2_000,
-    3_000,
-    5_000,
-    7_500,
-    10_000,
-    15_000,
-    20_000,
-    30_000,
-)
-"""In milliseconds: how long attempts of each kind lasted at most; one kind more lasted longer."""
 AT_ONCE, STEPS, SECONDS = 50_000, 20, 5
 """How many attempts one transaction adds, and how many transactions one run has, at most; none
 begins after so many seconds: who sweeps has other work."""

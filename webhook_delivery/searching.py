@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webhook_delivery.paths import PATH, at
+from webhook_delivery.texts import is_storable
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 """What a search key may be called: it stands before a colon where people type it."""
@@ -15,8 +16,6 @@ LONGEST = 100
 """Characters a value may have; a longer one is no name for anything, and is not kept."""
 MOST = 20
 """How many there may be: each is a row more for each event that has it."""
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""PostgreSQL refuses NUL, and every database half of a character."""
 
 
 def fine(keys: Mapping[Any, Any]) -> bool:
@@ -59,4 +58,4 @@ def _text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = value.strip() if isinstance(value, str) else ""
-    return "" if len(text) > LONGEST or UNSTORABLE.search(text) else text
+    return text if len(text) <= LONGEST and is_storable(text) else ""

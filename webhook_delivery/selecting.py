@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +18,28 @@ from webhook_delivery.models import (
 )
 from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
-from webhook_delivery.references import is_reference
+from webhook_delivery.references import is_reference, number_in
 from webhook_delivery.searching import key_and_value
 
 COUNTED = 100_000
 """How many are counted exactly; more are “100,000 or more”."""
 REDELIVERABLE = (Delivery.State.DEAD, Delivery.State.DELIVERED)
+UNDELIVERED = [state for state in Delivery.State if state != Delivery.State.DELIVERED]
+"""Where failures are looked for: what was delivered is most of the table, and has no reason."""
+LARGEST_STATUS = 999
+FATES = ("delivered", "failed", "waiting", "left", "ahead")
+"""What may have become of what a redelivery of many is about: see `of_batch`."""
+MOST_IDS = 200
+"""So many can be chosen one by one; more are chosen by a filter."""
+NARROWING = frozenset(
+    {
+        "endpoint", "endpoints", "reason", "status", "event_type", "event", "tenant", "q", "source",
+        "batch",
+    }
+)  # fmt: skip
+"""The filters that choose a part, besides moments."""
+LONGEST_SPAN = timedelta(days=30)
+"""What began within it is a part, too; the lists of the console know no longer one."""
 
 
 class InvalidSelection(ValueError):
@@ -85,6 +101,21 @@ def selection_of(
     return {name: value for name, value in given.items() if value not in (None, "")}
 
 
+def right_for(filters: Mapping[str, Any], *, at: datetime) -> str:
+    """
+    Name the permission that it takes to redeliver what these filters of `selection_of` choose.
+
+    Of moments only the beginning narrows, and only if it is not long ago: all the rest may be all.
+    at: now, or when that was asked for.
+    """
+    if filters.get("ids"):
+        return "redeliver_delivery"
+    named = any(filters.get(name) not in (None, "", "*") for name in NARROWING)
+    begins = [filters[name] for name in ("since", "died_since") if filters.get(name)]
+    recent = any(moment >= at - LONGEST_SPAN for moment in begins)
+    return "bulk_redeliver_delivery" if named or recent else "redeliver_unfiltered"
+
+
 def _redeliverable(state: str | Iterable[str]) -> str | list[str]:
     states = [state] if isinstance(state, str) else sorted(set(state))
     wrong = [each for each in states if each not in REDELIVERABLE]
@@ -116,7 +147,7 @@ def found(rows: DeliveryQuerySet, term: str) -> DeliveryQuerySet:
     term = term.strip()
     if "\0" in term:  # PostgreSQL takes none in a text
         return rows.none()
-    if event_of(term) or term.isdecimal():
+    if event_of(term) or number_in(term) is not None:
         return rows.named(term)
     if pair := key_and_value(term):
         return rows.with_key(*pair)

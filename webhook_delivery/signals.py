@@ -3,11 +3,14 @@ The signals by which the rest of a project hears what became of deliveries, endp
 
 Each is sent after the commit of what it tells, once, by whoever made the change; what is rolled
 back is never told. A process that dies between its commit and the signal tells nothing: who may
-miss none reads the rows besides (`Delivery.objects.dead().since(…)`). Receivers run in the process
-that made the change, most often a drain, which sends nothing more meanwhile: let them be short,
-and hand over to a task what takes long. What they raise is logged by `django.dispatch`, and hurts
-nobody. Each is also given `using`, the database's alias; rows are as they are when it is sent, and
-events come without their bodies (deferred).
+miss none reads the rows besides (`Delivery.objects.dead().since(…)`).
+
+Receivers run in the process that made the change, most often a drain, which sends nothing more
+meanwhile: let them be short, and hand over to a task what takes long. What they raise is logged by
+`django.dispatch`, and hurts nobody.
+
+Each is also given `using`, the database's alias; rows are as they are when it is sent, and events
+come without their bodies (deferred).
 """
 
 from __future__ import annotations
@@ -16,47 +19,63 @@ from django.dispatch import Signal
 
 delivery_succeeded = Signal()
 """
-A delivery has arrived. `sender` is `Delivery`.
+A delivery has arrived.
 
-delivery: the row, with its event and its endpoint. Tests are told of too: their `trigger` is
-`test`; and a delivery that was sent again by a person, each time that it arrives.
+sender: `Delivery`.
+delivery: the row, with its event and its endpoint.
+
+Tests are told of too: their `trigger` is `test`; and a delivery that was sent again by a person,
+each time that it arrives.
 """
 
 delivery_dead = Signal()
 """
-A delivery has become a dead letter: it failed for the last time. `sender` is `Delivery`.
+A delivery has become a dead letter: it failed for the last time.
 
-delivery: the row, with its event and its endpoint. reason: the fault of its last attempt, one of
-`outcomes.Fault`. Sent once each time that it dies, so again if it was redelivered in vain.
+sender: `Delivery`.
+delivery: the row, with its event and its endpoint.
+reason: the fault of its last attempt, one of `outcomes.Fault`.
+
+Sent once each time that it dies, so again if it was redelivered in vain.
 """
 
 endpoint_warned = Signal()
 """
-An endpoint has failed for `WARN_AFTER_SECONDS`, and may be switched off. `sender` is `Endpoint`.
+An endpoint has failed for `WARN_AFTER_SECONDS`, and may be switched off.
 
-endpoint: the row. failing_since: when the first attempt failed that no success has followed.
+sender: `Endpoint`.
+endpoint: the row.
+failing_since: when the first attempt failed that no success has followed.
 """
 
 endpoint_disabled = Signal()
 """
-An endpoint was switched off, and no person did it. `sender` is `Endpoint`.
+An endpoint was switched off, and no person did it.
 
-endpoint: the row. reason: why: `410 Gone`, `webhook-delivery: disable`, or `failing since …`, as
-its `state_reason` says. Who pauses one or switches it off, in the admin or in code, knows that.
+sender: `Endpoint`.
+endpoint: the row.
+reason: why: `410 Gone`, `webhook-delivery: disable`, or `failing since …`, as its `state_reason`
+    says.
+
+Who pauses one or switches it off, in the admin or in code, knows that.
 """
 
 endpoint_recovered = Signal()
 """
 Something has arrived at an endpoint that was warned of, or whose breaker was open, after failures.
 
-`sender` is `Endpoint`. endpoint: the row; it may be off, if what arrived was a test.
+sender: `Endpoint`.
+endpoint: the row; it may be off, if what arrived was a test.
 failing_since: when the first attempt had failed.
 """
 
 batch_finished = Signal()
 """
-A redelivery of many has sent the last of what it was to send. `sender` is `RedeliveryBatch`.
+A redelivery of many has sent the last of what it was to send.
 
-batch: the row. Some of what it sent may still be on its way: `batches.progress(batch)` counts
-that. One that was cancelled does not finish.
+sender: `RedeliveryBatch`.
+batch: the row.
+
+Some of what it sent may still be on its way: `batches.progress(batch)` counts that. One that was
+cancelled does not finish.
 """

@@ -22,9 +22,21 @@ logger = log_of(__name__)
 def tidy(*, using: str) -> None:
     """
     Do each part in a guard of its own: a row that defies one must not keep the rest from its work.
+
+    Requests may be in flight meanwhile, so none of them asks anybody but the database.
     """
     for part in _parts():
         guarded(partial(part, using=using))
+
+
+def post(*, using: str) -> None:
+    """
+    Send the mails that are due, while nothing is in flight.
+
+    A mail server may keep one waiting for longer than leases last: what was answered meanwhile
+    would be sent again by others.
+    """
+    guarded(partial(correspondence.post, using=using))
 
 
 def _parts() -> Sequence[Callable[..., object]]:
@@ -37,7 +49,6 @@ def _parts() -> Sequence[Callable[..., object]]:
         _mend_schedules,
         partial(rollups.add_up, after=rollups.COMMITTED_SECONDS),
         acknowledging.resolve,
-        correspondence.post,
     )
 
 

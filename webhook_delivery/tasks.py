@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import ParamSpec
 
 from django.db import router
 
@@ -16,17 +17,18 @@ from webhook_delivery.models import Delivery
 
 logger = log_of(__name__)
 
-RETAIN_SECONDS = 0.5
+P = ParamSpec("P")
+PRUNE_SECONDS = 0.5
 """How long the sweep itself prunes, before it drains."""
 
 
-def never_raises(task: Callable[[], None]) -> Callable[[], None]:
+def never_raises(task: Callable[P, None]) -> Callable[P, None]:
     """A task that raises would be repeated for ever; the rows say what is left to do anyway."""
 
     @functools.wraps(task)
-    def guarded() -> None:
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            task()
+            task(*args, **kwargs)
         except Exception:
             logger.exception("%s failed; the next one goes on with what is due", task.__name__)
 
@@ -38,14 +40,16 @@ def drain() -> None:
     """Send what is due, and see to it that somebody sends what falls due later."""
     using = router.db_for_write(Delivery)
     doorbell.answer(using=using)
-    with ExitStack() as stack:
-        report = send_due(
-            using=using,
-            seconds=scheduling.budget(),
-            stay=lambda: stack.enter_context(doorbell.watch(using=using)),
-            meanwhile=partial(_meanwhile, iter([_look_after_the_lost]), pump.Feeder(using)),
-        )
-    doorbell.arm(report.next_due, using=using)
+    with ExitStack() as afterwards:
+        acts = iter([partial(_look_after_the_lost, afterwards)])
+        with ExitStack() as stack:
+            report = send_due(
+                using=using,
+                seconds=scheduling.budget(),
+                stay=lambda: stack.enter_context(doorbell.watch(using=using)),
+                meanwhile=partial(_meanwhile, acts, pump.Feeder(using)),
+            )
+        doorbell.arm(report.next_due, using=using)
 
 
 def _meanwhile(acts: Iterator[Callable[[], None]], feed: Callable[[], bool]) -> bool:
@@ -58,9 +62,12 @@ def _meanwhile(acts: Iterator[Callable[[], None]], feed: Callable[[], bool]) -> 
 
 
 @never_raises
-def _look_after_the_lost() -> None:
-    if doorbell.stand_in(using=router.db_for_write(Delivery)):
+def _look_after_the_lost(afterwards: ExitStack) -> None:
+    """What takes its time with others is left for when nothing is in flight any more."""
+    using = router.db_for_write(Delivery)
+    if doorbell.stand_in(using=using):
         _tidy()
+        afterwards.callback(sweeping.post, using=using)
     _rescue()
 
 
@@ -77,15 +84,17 @@ def prune() -> None:
 @never_raises
 def sweep() -> None:
     """The safety net, every minute: whatever was forgotten is found here."""
-    doorbell.begin_sweep(using=router.db_for_write(Delivery))
+    using = router.db_for_write(Delivery)
+    doorbell.begin_sweep(using=using)
     _tidy()
+    sweeping.post(using=using)
     drain()
 
 
 def _tidy() -> None:
     """What only the sweep does."""
     sweeping.tidy(using=router.db_for_write(Delivery))
-    _retain()
+    _prune_a_moment()
 
 
 @never_raises
@@ -94,9 +103,9 @@ def _rescue() -> None:
 
 
 @never_raises
-def _retain() -> None:
+def _prune_a_moment() -> None:
     """Most often a moment is enough; what is more is a task of its own, and then the next."""
     using = router.db_for_write(Delivery)
-    done = pruning.prune(using=using, seconds=RETAIN_SECONDS).done
+    done = pruning.prune(using=using, seconds=PRUNE_SECONDS).done
     if not done and pruning.take_turn(using=using):
         scheduling.wake(task=scheduling.PRUNE)

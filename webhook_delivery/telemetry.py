@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import metrics, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from webhook_delivery.totals import ARRIVED, Ending
+from webhook_delivery.totals import ARRIVED, BOUNDS, Ending
 from webhook_delivery.version import __version__
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from webhook_delivery.models import Event
 
 NAME = "webhook_delivery"
-BOUNDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30)
-"""Seconds: those of `rollups.BOUNDS`, so that both ways to ask say the same."""
+SECONDS = [bound / 1000 for bound in BOUNDS]
+"""The bounds of the rows, so that both ways to ask say the same."""
 PROPAGATOR = TraceContextTextMapPropagator()
 HEADER = "traceparent"
 
@@ -47,7 +47,7 @@ class Telemetry:
             f"{NAME}.attempt.duration",
             "s",
             "How long attempts took.",
-            explicit_bucket_boundaries_advisory=BOUNDS,
+            explicit_bucket_boundaries_advisory=SECONDS,
         )
 
     @contextmanager

@@ -10,6 +10,27 @@ from typing import Any, NamedTuple, Self
 
 ARRIVED = "delivered"
 """The outcome of an attempt that had no fault."""
+BOUNDS = (
+    10,
+    20,
+    50,
+    100,
+    200,
+    350,
+    500,
+    750,
+    1_000,
+    1_500,
+    2_000,
+    3_000,
+    5_000,
+    7_500,
+    10_000,
+    15_000,
+    20_000,
+    30_000,
+)
+"""In milliseconds: how long attempts of each kind lasted at most; one kind more lasted longer."""
 
 
 class Ending(NamedTuple):

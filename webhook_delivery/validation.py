@@ -18,11 +18,14 @@ from django.views.decorators.debug import sensitive_variables
 from webhook_delivery import headers, hostnames
 from webhook_delivery.addresses import allowed
 from webhook_delivery.conf import settings
+from webhook_delivery.texts import is_storable
 
 LONGEST_URL = 2048
 LONGEST_TYPE = 200
 EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
+SLOWEST, FASTEST = 1 / 3600, 100_000
+"""How many a second anything may be limited to."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -73,9 +76,11 @@ def validate_schedule(schedule: Any) -> None:
 
 
 def validate_rate(rate: Any) -> None:
-    """Raise ValidationError unless it is between one in an hour and 100 000 in a second."""
+    """Raise ValidationError unless it is None, or one in an hour to 100 000 in a second."""
+    if rate is None:
+        return
     number = isinstance(rate, int | float) and not isinstance(rate, bool)
-    if not number or not 1 / 3600 <= rate <= 100_000:
+    if not number or not SLOWEST <= rate <= FASTEST:
         raise ValidationError(_("Use between 0.0003 (one an hour) and 100 000 a second."))
 
 
@@ -96,12 +101,6 @@ def validate_text(name: str, value: Any, *, longest: int, shortest: int = 0) -> 
             _("%(name)s must be a text of %(shortest)s to %(longest)s characters, without NUL."),
             params={"name": name, "shortest": shortest, "longest": longest},
         )
-
-
-def is_storable(text: str) -> bool:
-    """PostgreSQL refuses NUL, and every database half of a character."""
-    halves = any("\ud800" <= character <= "\udfff" for character in text)
-    return "\0" not in text and not halves
 
 
 def validate_content_type(content_type: Any) -> None:
@@ -181,11 +180,12 @@ def validate_timeout(seconds: float) -> None:
         )
 
 
-def validate_pattern(pattern: str) -> None:
+def validate_pattern(pattern: Any) -> None:
     """Raise ValidationError unless it is an event type, `order.*`, or `*`."""
     if pattern != "*":
         try:
-            validate_event_type(pattern.removesuffix(".*"))
+            text = isinstance(pattern, str)
+            validate_event_type(pattern.removesuffix(".*") if text else pattern)
         except ValidationError:
             raise ValidationError(
                 _("Use an event type (order.created), all below a word (order.*), or *.")

@@ -55,7 +55,7 @@ def verify(
     headers: any mapping; upper and lower case in names are the same.
     secrets: one text or several, during a rotation: `whsec_`, `whpk_` (or the `whsk_` itself).
     tolerance: seconds that the sender's clock and ours may be apart; 300 as in the libraries of
-    the specification's authors.
+        the specification's authors.
     now: Unix seconds; None: the system's clock.
     prefix: what the headers' names begin with; Svix calls its own `svix-`.
 

@@ -10,6 +10,7 @@ import uuid
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
+from django.utils import timezone
 
 
 class Hook(models.Model):
@@ -86,3 +87,30 @@ class Subscriber(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, null=True, db_constraint=False
     )
     hmac_secret = models.TextField()
+
+
+class RegisteredEndpoint(models.Model):
+    """`Endpoint` of django-outbound-webhooks 0.4.0."""
+
+    name = models.CharField(max_length=100)
+    url = models.URLField(max_length=2000)
+    secret = models.CharField(max_length=255)
+    format_name = models.CharField(max_length=100, default="envelope")
+    tenant = models.CharField(max_length=255, blank=True)
+    previous_secret = models.CharField(max_length=255, blank=True)
+    previous_secret_expires_at = models.DateTimeField(null=True, blank=True)
+    is_active = models.BooleanField(default=True)
+
+
+class NamedSubscription(models.Model):
+    """Its `Subscription`."""
+
+    endpoint = models.ForeignKey(RegisteredEndpoint, models.CASCADE, related_name="subscriptions")
+    event_name = models.CharField(max_length=255)
+
+
+def signing_secrets(endpoint):
+    """Its function: all that sign now, the newest first."""
+    ends = endpoint.previous_secret_expires_at
+    earlier = [endpoint.previous_secret] if ends and ends > timezone.now() else []
+    return [endpoint.secret, *earlier]

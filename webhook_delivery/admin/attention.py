@@ -5,25 +5,37 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import NamedTuple
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import (
+    Case,
+    Count,
+    F,
+    Model,
+    Q,
+    QuerySet,
+    SmallIntegerField,
+    Value,
+    When,
+    Window,
+)
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from webhook_delivery import health
+from webhook_delivery.admin import words
 from webhook_delivery.admin.failures import Line
 from webhook_delivery.admin.outlook import switched_off_in
 from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
-from webhook_delivery.models import Endpoint, RedeliveryBatch
-from webhook_delivery.overseeing import FAILING
+from webhook_delivery.models import Endpoint, EndpointQuerySet, RedeliveryBatch
 from webhook_delivery.recording import REFUSALS
 
 NAMED = 5
 """So many endpoints, groups or redeliveries are named; of more it is said that there are."""
-LOOKED_AT = 100
 
 LinkTo = Callable[[Model], str]
 
@@ -52,20 +64,12 @@ def of_workers(using: str) -> Iterator[Alarm]:
         yield Alarm(illness.seen, illness.remedy)
 
 
-def of_endpoints(endpoints: QuerySet[Endpoint], link_to: LinkTo) -> Iterator[Alarm]:
+def of_endpoints(endpoints: EndpointQuerySet, link_to: LinkTo) -> Iterator[Alarm]:
     """Those that are sent nothing because they failed, not because a person wants it so."""
-    refused = Q(state=Endpoint.State.OFF, state_reason__in=REFUSALS)
-    broken = Q(state=Endpoint.State.ON, lane__openings__gt=0, lane__blocked_until__gt=Now())
-    failed = Q(state=Endpoint.State.OFF, state_reason__startswith=FAILING)
-    warned = Q(state=Endpoint.State.ON, lane__warned_at__isnull=False)
-    rows = endpoints.filter(refused | failed | warned | broken).select_related("lane")
-    latest = rows.annotate(now=Now()).order_by("-updated_at", "pk")
-    told: dict[Trouble, list[Endpoint]] = {trouble: [] for trouble in _SAID}
-    for endpoint in latest[: LOOKED_AT + 1]:
-        told[_trouble_of(endpoint)].append(endpoint)
-    for trouble, some in told.items():
-        if some:
-            yield _named(_SAID[trouble](len(some)), some, link_to)
+    found = list(_troubled(endpoints))
+    for trouble, said in _SAID.items():
+        if some := [each for each in found if _trouble_of(each) is trouble]:
+            yield _named(said, some, link_to)
 
 
 def of_batches(batches: Sequence[RedeliveryBatch], link_to: LinkTo) -> Iterator[Alarm]:
@@ -99,6 +103,14 @@ class Trouble(enum.Enum):
     BROKEN = enum.auto()
 
 
+GIVEN_UP = Q(state=Endpoint.State.OFF, off_by_itself=True)
+_HAVE: dict[Trouble, Q] = {
+    Trouble.REFUSED: GIVEN_UP & Q(state_reason__in=REFUSALS),
+    Trouble.FAILED: GIVEN_UP & ~Q(state_reason__in=REFUSALS),
+    Trouble.WARNED: Q(state=Endpoint.State.ON, lane__warned_at__isnull=False),
+    Trouble.BROKEN: Q(state=Endpoint.State.ON, lane__openings__gt=0, lane__blocked_until__gt=Now()),
+}
+"""Which endpoints have it; of one that has two, the first is told."""
 _SAID: dict[Trouble, Callable[[int], str]] = {
     Trouble.REFUSED: partial(
         ngettext,
@@ -124,10 +136,21 @@ _SAID: dict[Trouble, Callable[[int], str]] = {
 }
 
 
+def _troubled(endpoints: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
+    """The latest of each trouble, and of each how many have that; in one statement."""
+    cases = [When(have, then=Value(trouble.value)) for trouble, have in _HAVE.items()]
+    rows = endpoints.filter(reduce(or_, _HAVE.values())).select_related("lane")
+    told = rows.annotate(now=Now(), trouble=Case(*cases, output_field=SmallIntegerField()))
+    latest = [F("updated_at").desc(), F("pk").asc()]
+    placed = told.annotate(
+        alike=Window(Count("pk"), partition_by=[F("trouble")]),
+        place=Window(RowNumber(), partition_by=[F("trouble")], order_by=latest),
+    )
+    return placed.filter(place__lte=NAMED).order_by("place")
+
+
 def _trouble_of(endpoint: Endpoint) -> Trouble:
-    if endpoint.state == Endpoint.State.OFF:
-        return Trouble.REFUSED if endpoint.state_reason in REFUSALS else Trouble.FAILED
-    return Trouble.WARNED if endpoint.lane.warned_at else Trouble.BROKEN
+    return Trouble(vars(endpoint)["trouble"])
 
 
 def _name_of(endpoint: Endpoint, link_to: LinkTo) -> Name:
@@ -139,7 +162,8 @@ def _name_of(endpoint: Endpoint, link_to: LinkTo) -> Name:
     return Name(name, link_to(endpoint))
 
 
-def _named(said: str, endpoints: Sequence[Endpoint], link_to: LinkTo) -> Alarm:
-    count = str(len(endpoints)) if len(endpoints) <= LOOKED_AT else f"{LOOKED_AT}+"
-    names = [_name_of(endpoint, link_to) for endpoint in endpoints[:NAMED]]
-    return Alarm(said % {"count": count}, names=names, more=len(endpoints) > NAMED)
+def _named(said: Callable[[int], str], latest: Sequence[Endpoint], link_to: LinkTo) -> Alarm:
+    """Say how many have the trouble that these have, and name these."""
+    count: int = vars(latest[0])["alike"]
+    names = [_name_of(endpoint, link_to) for endpoint in latest]
+    return Alarm(said(count) % {"count": words.number(count)}, names=names, more=count > len(names))

@@ -10,13 +10,21 @@ from typing import Any
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from webhook_delivery.admin.filters import SPANS, UNDELIVERED, number_in
-from webhook_delivery.admin.narrowing import FATES, LARGEST_STATUS
+from webhook_delivery.admin.filters import SPANS
 from webhook_delivery.models import Delivery, Endpoint
-from webhook_delivery.selecting import REDELIVERABLE, InvalidSelection, selection_of
+from webhook_delivery.references import number_in
+from webhook_delivery.selecting import (
+    FATES,
+    LARGEST_STATUS,
+    MOST_IDS,
+    REDELIVERABLE,
+    UNDELIVERED,
+    InvalidSelection,
+    right_for,
+    selection_of,
+)
+from webhook_delivery.tenancy import of_tenants
 
-MOST_IDS = 200
-"""So many can be chosen one by one; more are chosen by a filter."""
 ALIASES = {
     "state__exact": "state",
     "endpoint__id__exact": "endpoint",
@@ -24,10 +32,11 @@ ALIASES = {
 }
 UNSEEN = {"p", "o", "e", "all", "_facets", "_changelist_filters"}
 """Parameters of lists that change nothing in what they show."""
-NARROWING = {"endpoint", "reason", "status", "event_type", "when", "died", "q", "batch", "ids"}
 TYPED = {"endpoint", "event_type", "q"}
 """What people type, with blanks around it."""
-KNOWN = NARROWING | {"state", "fate"}
+SINCE = {"when": "since", "died": "died_since"}
+"""What lists call otherwise than selections do, for they know a few spans only."""
+KNOWN = {"endpoint", "reason", "status", "event_type", "q", "batch", "ids", "state", "fate", *SINCE}
 
 
 class Meaningless(ValueError):
@@ -56,7 +65,7 @@ def choice_of(
     What ends later is not chosen. tenants: those of which the user sees something; None: all.
     """
     given = {name: value for name, value in _given(parameters) if value}
-    right = right_for(given)
+    right = right_of(parameters, at=at)
     try:
         filters = dict(_filters(given, at))
         if endpoint := given.get("endpoint"):
@@ -66,13 +75,12 @@ def choice_of(
         return Choice(wrong=str(error), right=right)
 
 
-def right_for(given: dict[str, str] | QueryDict) -> str:
+def right_of(parameters: QueryDict, *, at: datetime) -> str:
     """The permission that it takes to redeliver what these parameters choose."""
-    if given.get("ids"):
-        return "redeliver_delivery"
-    names = NARROWING | ALIASES.keys() - {"state__exact"}
-    narrowed = any((given.get(name) or "").strip() not in ("", "*") for name in names)
-    return "bulk_redeliver_delivery" if narrowed else "redeliver_unfiltered"
+    given = dict(_given(parameters))
+    spans = {SINCE[name]: SPANS.get(given[name]) for name in SINCE if name in given}
+    moments = {name: at - span[1] if span else None for name, span in spans.items()}
+    return right_for({**given, **moments}, at=at)
 
 
 def _given(parameters: QueryDict) -> Iterator[tuple[str, str]]:
@@ -113,8 +121,7 @@ def _endpoints(value: str, tenants: Sequence[str] | None, using: str) -> list[in
     """By number, or all that are called so; of those that the user may know of."""
     number = number_in(value)
     named = {"name": value} if number is None else {"pk": number}
-    rows = Endpoint.objects.using(using).filter(**named)
-    rows = rows if tenants is None else rows.filter(tenant__in=tenants)
+    rows = of_tenants(Endpoint.objects.using(using).filter(**named), tenants)
     return list(rows.values_list("pk", flat=True))
 
 
@@ -144,7 +151,7 @@ def _ids(value: str, at: datetime) -> tuple[str, list[int]]:
 
 def _batch(value: str, fate: str) -> tuple[int, str]:
     batch = number_in(value)
-    if batch is None or fate not in FATES:
+    if batch is None or fate not in ("", *FATES):
         raise Meaningless(_("“%s” is no redelivery.") % value)
     return batch, fate
 
@@ -152,7 +159,7 @@ def _batch(value: str, fate: str) -> tuple[int, str]:
 _READ = {
     "reason": lambda value, at: ("reason", value),
     "status": _status,
-    "when": lambda value, at: _span("since", value, at),
-    "died": lambda value, at: _span("died_since", value, at),
+    "when": lambda value, at: _span(SINCE["when"], value, at),
+    "died": lambda value, at: _span(SINCE["died"], value, at),
     "ids": _ids,
 }

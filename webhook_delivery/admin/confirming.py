@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery import batches, pulse
-from webhook_delivery.admin import acts, progress, times, words
+from webhook_delivery.admin import acts, times, words
 from webhook_delivery.admin.asking import RATE, RedeliverForm, Token
 from webhook_delivery.admin.base import ReadOnlyAdmin
 from webhook_delivery.admin.choosing import Choice, choice_of
@@ -176,7 +176,7 @@ class Confirming(ReadOnlyAdmin):
         rows = cast(BatchQuerySet, self.get_queryset(request)).unfinished()
         latest = rows.order_by("-pk")[: 10 * SHOWN]
         same = [each for each in latest if _overlap(mine, each)][:SHOWN]
-        return [(each, self.link_to(request, each), progress.whole(each)) for each in same]
+        return [(each, self.link_to(request, each), each.whole) for each in same]
 
 
 def _overlap(mine: set[int], batch: RedeliveryBatch) -> bool:

@@ -110,6 +110,7 @@ class DeliveryAdmin(DeliveryPage, DeliveryList):
 class DeadLetterAdmin(Hiding, DeliveryList):
     """A list of its own; the page is the delivery's."""
 
+    change_list_template = "admin/webhook_delivery/delivery/change_list.html"
     ordering = ["-ended_at", "-pk"]
     sortable_by = []
     list_filter = [

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db import router, transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -16,18 +17,20 @@ from django.utils.translation import gettext_lazy as _
 from webhook_delivery import charts, signing
 from webhook_delivery.admin import times, words
 from webhook_delivery.admin.acts import ReasonedActionForm
+from webhook_delivery.admin.filters import TenantFilter
 from webhook_delivery.admin.health import HealthAdmin
 from webhook_delivery.admin.recovering import RecoveryAdmin
-from webhook_delivery.admin.roster import DeadLettersFilter, EndpointList, TenantFilter
+from webhook_delivery.admin.roster import DeadLettersFilter, EndpointList
 from webhook_delivery.admin.secrets import SecretsAdmin
 from webhook_delivery.admin.switching import SwitchesAdmin
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.wire import EndpointForm, SubscriptionFormSet
 from webhook_delivery.catalogue import entries
+from webhook_delivery.endpoints import record
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint, Secret, Subscription
 from webhook_delivery.outcomes import patterns_matching
 from webhook_delivery.standing import Standing
-from webhook_delivery.tenancy import may
+from webhook_delivery.tenancy import may, tenants_of
 
 KNOWN_TYPES = "webhook-event-types"
 """The id of the list that browsers offer types from, beside the fields for subscriptions."""
@@ -101,6 +104,7 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
     ) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
         form.may_reveal = self.has_reveal_permission(request)  # of this request: made anew for each
+        form.tenants = tenants_of(request)
         return form
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
@@ -135,6 +139,21 @@ class EndpointAdmin(HealthAdmin, RecoveryAdmin, SwitchesAdmin, SecretsAdmin):
             super().save_model(request, obj, form, change)
             Secret.keep(obj, signing.generate_secret())
         form.seal(obj)
+        self._record(request, "change_endpoint" if change else "create_endpoint", obj)
+
+    def delete_model(self, request: HttpRequest, obj: Endpoint) -> None:
+        self._record(request, "delete_endpoint", obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Endpoint]) -> None:
+        with transaction.atomic(using=router.db_for_write(Endpoint)):
+            for endpoint in queryset:
+                self._record(request, "delete_endpoint", endpoint)
+            super().delete_queryset(request, queryset)
+
+    def _record(self, request: HttpRequest, verb: str, endpoint: Endpoint) -> None:
+        """Django's own line in the history of the endpoint goes with its user."""
+        record(verb, endpoint, by=request.user, using=router.db_for_write(Endpoint))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Say that there are deliveries; Django would list every one of them."""
@@ -196,10 +215,9 @@ def _why(endpoint: Endpoint) -> str:
     """Until when it is paused, and why it is not on."""
     if not endpoint.resume_at:
         return visible(endpoint.state_reason)
-    exact = formats.date_format(timezone.localtime(endpoint.resume_at), "Y-m-d H:i T")
     until = format_html(
         '<time datetime="{}">{}</time>',
         endpoint.resume_at.isoformat(),
-        gettext("until %(moment)s") % {"moment": exact},
+        gettext("until %(moment)s") % {"moment": times.exact(endpoint.resume_at)},
     )
     return format_html("{} {}", until, visible(endpoint.state_reason))

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.admin.base import ReadOnlyAdmin
 from webhook_delivery.admin.erasing import ErasingAdmin
-from webhook_delivery.admin.filters import SpanFilter, TextFilter, TypeFilter
+from webhook_delivery.admin.filters import SpanFilter, TenantFilter, TypeFilter
 from webhook_delivery.admin.forwarding import ForwardingAdmin
 from webhook_delivery.admin.payload import HIDDEN, Payload
 from webhook_delivery.admin.surroundings import deliveries_of
@@ -33,13 +33,6 @@ from webhook_delivery.validation import EVENT_TYPE
 
 OWED = 50
 """How many of an event's deliveries its page shows."""
-
-
-class TenantFilter(TextFilter):
-    title = _("tenant")
-    parameter_name = "tenant"
-    placeholder = _("exactly")
-    lookup = "tenant"
 
 
 class HappenedFilter(SpanFilter):
@@ -136,7 +129,7 @@ class EventAdmin(ErasingAdmin, ForwardingAdmin, ReadOnlyAdmin):
             "event": event,
             "entry": entry_of(event.event_type),
             "texts": {name: visible(getattr(event, name) or "") for name in texts},
-            "search_keys": [(key.key, visible(key.value)) for key in event.search_keys.all()],
+            "search_keys": self._search_keys(request, event),
             "owed": owed,
             "more_owed": more,
             "may_see_owed": may(request, "view_delivery"),
@@ -146,6 +139,12 @@ class EventAdmin(ErasingAdmin, ForwardingAdmin, ReadOnlyAdmin):
             "hidden": why_hollow(event) or HIDDEN,
             "links": self._links(request, event),
         }
+
+    def _search_keys(self, request: HttpRequest, event: Event) -> list[tuple[str, str]]:
+        """Their values are out of the body, and for who may see that."""
+        if not may(request, "view_payload"):
+            return []
+        return [(each.key, visible(each.value)) for each in event.search_keys.all()]
 
     def _payload_shown(self, request: HttpRequest, event: Event) -> Payload | None:
         shown = may(request, "view_payload") and not event.hollow

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from webhook_delivery.admin.base import ReadOnlyAdmin
+from webhook_delivery.models.event import webhook_id
 from webhook_delivery.tenancy import may
 
 MOST = 100_000
@@ -58,8 +59,7 @@ class Exporting(ReadOnlyAdmin):
     @method_decorator(require_safe)
     def export_view(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         """The rows of the list, as its filters and its search leave them."""
-        if not self.has_view_permission(request):
-            self.require(request, "view_delivery")
+        self.require(request, "view_delivery")
         self.require(request, "export_delivery")
         try:
             changes = self.get_changelist_instance(request)
@@ -106,7 +106,7 @@ def _walk(rows: QuerySet) -> Iterator[tuple[Any, ...]]:
     while written < MOST:
         page = plain if last is None else plain.filter(pk__lt=last)
         chunk = list(page[: min(CHUNK, MOST - written)])
-        yield from ((pk, f"evt_{event.hex}", *rest) for pk, event, *rest in chunk)
+        yield from ((pk, webhook_id(event), *rest) for pk, event, *rest in chunk)
         if len(chunk) < CHUNK:
             return
         written, last = written + len(chunk), chunk[-1][0]

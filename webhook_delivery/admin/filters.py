@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.explaining import LABELS
 from webhook_delivery.models import Delivery
+from webhook_delivery.references import number_in
+from webhook_delivery.selecting import UNDELIVERED
 
 Choices = list[tuple[str, Any]]
 
@@ -26,14 +28,6 @@ SPANS: dict[str, tuple[Promise, timedelta]] = {
     "7d": (_("Last 7 days"), timedelta(days=7)),
     "30d": (_("Last 30 days"), timedelta(days=30)),
 }
-UNDELIVERED = [state for state in Delivery.State if state != Delivery.State.DELIVERED]
-"""Where failures are looked for: what was delivered is most of the table, and has no reason."""
-
-
-def number_in(text: str) -> int | None:
-    """The number of a row that a text is; None if it is none."""
-    fits = text.isascii() and text.isdecimal() and len(text) < 19
-    return int(text) if fits else None
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -164,6 +158,15 @@ class TypeFilter(TextFilter):
     parameter_name = "event_type"
     placeholder = _("order.created")
     lookup = "event_type"
+
+
+class TenantFilter(TextFilter):
+    """Whose an event is, or an endpoint."""
+
+    title = _("tenant")
+    parameter_name = "tenant"
+    placeholder = _("exactly")
+    lookup = "tenant"
 
 
 class EndpointFilter(TextFilter):

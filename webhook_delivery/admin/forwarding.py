@@ -16,15 +16,15 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery import forwarding
-from webhook_delivery.admin.acts import ReasonForm
-from webhook_delivery.admin.filters import number_in
+from webhook_delivery.admin import acts
 from webhook_delivery.admin.payload import PayloadAdmin
 from webhook_delivery.admin.text import visible
 from webhook_delivery.models import Delivery, Endpoint, Event
-from webhook_delivery.tenancy import tenants_of
+from webhook_delivery.references import number_in
+from webhook_delivery.tenancy import of_tenants, tenants_of
 
 
-class ForwardForm(ReasonForm):
+class ForwardForm(acts.ReasonForm):
     """To whom, and why."""
 
     endpoint = forms.CharField(
@@ -81,9 +81,8 @@ class ForwardingAdmin(PayloadAdmin):
 
     def _form(self, request: HttpRequest, event: Event, given: Any = None) -> ForwardForm:
         """Whoever sees only some tenants names only endpoints of those: the event's is one."""
-        tenants = tenants_of(request)
         rows = Endpoint.objects.filter(tenant=event.tenant)
-        own = rows if tenants is None else rows.filter(tenant__in=tenants)
+        own = of_tenants(rows, tenants_of(request))
         return ForwardForm(given, own)
 
     def _ask(self, request: HttpRequest, event: Event, form: ForwardForm) -> HttpResponse:
@@ -104,8 +103,7 @@ class ForwardingAdmin(PayloadAdmin):
             if done.delivery is None:
                 self.message_user(request, visible(done.obstacle), messages.WARNING)
                 return
-            told = {"endpoint": visible(done.delivery.endpoint.name), "reason": reason}
-            said = gettext("It will be sent to %(endpoint)s.") % told
-            because = gettext("It will be sent to %(endpoint)s. Reason: %(reason)s") % told
-            self.log_change(request, event, because if reason else said)
+            said = gettext("It will be sent to %(endpoint)s.")
+            said %= {"endpoint": visible(done.delivery.endpoint.name)}
+            acts.note(request, event, said, reason)
         self.message_user(request, said, messages.SUCCESS)

@@ -18,13 +18,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery import acknowledging, explaining, grouping
-from webhook_delivery.admin import acts, failures, hints
+from webhook_delivery.admin import acts, failures, times
 from webhook_delivery.admin.base import ReadOnlyAdmin
 from webhook_delivery.admin.noting import FailureForm, NoteForm, SnoozeForm
 from webhook_delivery.grouping import Failure
 from webhook_delivery.models import Delivery, Endpoint, FailureGroup
 from webhook_delivery.patience import TooSlow, patience
-from webhook_delivery.tenancy import may, tenants_of
+from webhook_delivery.tenancy import may, of_tenants, tenants_of
 
 SHOWN = 100
 KINDS = {
@@ -162,7 +162,7 @@ class FailureGroupAdmin(ReadOnlyAdmin):
         }
         said = {"group": failures.name_of(failure, endpoint.name)}
         if until := given.get("until"):
-            said["until"] = hints.moment(until)
+            said["until"] = times.exact(until)
         changed = self._write(request, endpoint, partial(verb, failure), done % said, given)
         level = messages.SUCCESS if changed else messages.WARNING
         self.message_user(request, (done if changed else left) % said, level)
@@ -210,8 +210,7 @@ class FailureGroupAdmin(ReadOnlyAdmin):
         """The group's endpoint, for who sees something of it. Raises PermissionDenied, Http404."""
         self._require_view(request)
         rows = Endpoint.objects.using(router.db_for_read(Endpoint)).filter(pk=failure.endpoint)
-        tenants = tenants_of(request)
-        found = rows.first() if tenants is None else rows.filter(tenant__in=tenants).first()
+        found = of_tenants(rows, tenants_of(request)).first()
         if found is None:
             raise Http404
         return found

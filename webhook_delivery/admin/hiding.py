@@ -19,9 +19,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery.admin import acts, hints, words
 from webhook_delivery.admin.base import ReadOnlyAdmin
-from webhook_delivery.admin.choosing import MOST_IDS
-from webhook_delivery.admin.filters import number_in
 from webhook_delivery.models import Delivery, DeliveryQuerySet
+from webhook_delivery.references import number_in
+from webhook_delivery.selecting import MOST_IDS
 from webhook_delivery.tenancy import may
 
 SHOWN = 20
@@ -97,9 +97,9 @@ class Hiding(ReadOnlyAdmin):
         return self._to_question(request, "restore")
 
     def _to_question(self, request: HttpRequest, name: str) -> HttpResponse | None:
-        if few(request):
-            return HttpResponseRedirect(self._hide_url(name, query_of_selected(request)))
-        return None
+        if refuse_many(request):
+            return None
+        return HttpResponseRedirect(self._hide_url(name, query_of_selected(request)))
 
     @method_decorator(require_safe)
     def hide_view(self, request: HttpRequest, name: str) -> HttpResponse:
@@ -143,8 +143,8 @@ class Hiding(ReadOnlyAdmin):
         return f"{self.list_of(self.model)}?{query}" if query else self.list_of(self.model)
 
 
-def few(request: HttpRequest) -> bool:
-    """Whether rows were selected one by one; if not, say why that is needed."""
+def refuse_many(request: HttpRequest) -> bool:
+    """Whether more was chosen than is selected one by one; if so, tell the user why not."""
     across = request.POST.get("select_across", "0") not in ("", "0")
     selected = len(request.POST.getlist(ACTION_CHECKBOX_NAME))
     if across or selected > MOST_IDS:
@@ -156,8 +156,8 @@ def few(request: HttpRequest) -> bool:
             MOST_IDS,
         )
         messages.warning(request, text % {"most": MOST_IDS})
-        return False
-    return True
+        return True
+    return False
 
 
 def query_of_selected(request: HttpRequest) -> QueryDict:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from django.utils import formats, timezone
@@ -11,6 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from webhook_delivery.admin import words
 from webhook_delivery.admin.text import visible
 from webhook_delivery.explaining import LABELS, hint_of
 from webhook_delivery.models import Delivery, Endpoint
@@ -37,12 +37,6 @@ ENDED: Mapping[str, Promise] = {
     Delivery.State.DEAD: _("died"),
     Delivery.State.DISCARDED: _("died"),
 }
-
-UNITS: Sequence[tuple[int, Promise]] = [
-    (86_400, _("%(number)s d")),
-    (3600, _("%(number)s h")),
-    (60, _("%(number)s min")),
-]
 
 
 class Facts(NamedTuple):
@@ -94,24 +88,13 @@ def label_of(fault: str) -> Promise | str:
     return LABELS.get(fault) or visible(fault)
 
 
-def span(seconds: float) -> str:
-    """So many seconds in the largest unit of which there is a whole one: 5 s, 1.5 h."""
-    for size, words in UNITS:
-        if seconds >= size:
-            return str(words) % {"number": _number(seconds / size)}
-    return gettext("%(number)s s") % {"number": _number(seconds)}
-
-
 def duration(milliseconds: int) -> str:
     """How long an attempt took: 12 ms, 1.2 s."""
     if milliseconds < 1000:
         return gettext("%(number)s ms") % {"number": milliseconds}
-    return span(milliseconds / 1000)
-
-
-def moment(at: datetime) -> str:
-    """A time as text, with its zone."""
-    return formats.date_format(timezone.localtime(at), "Y-m-d H:i T")
+    if milliseconds < words.MINUTE * 1000:
+        return gettext("%(number)s s") % {"number": _number(milliseconds / 1000)}
+    return words.span(milliseconds / 1000)
 
 
 def _number(value: float) -> str:

@@ -9,14 +9,15 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from webhook_delivery.admin import acts
-from webhook_delivery.admin.choosing import UNSEEN, right_for
+from webhook_delivery.admin.choosing import UNSEEN, right_of
 from webhook_delivery.admin.export import Exporting
-from webhook_delivery.admin.hiding import few
+from webhook_delivery.admin.hiding import refuse_many
 from webhook_delivery.models import Delivery, DeliveryQuerySet, FailureGroup
 from webhook_delivery.tenancy import may
 
@@ -55,7 +56,7 @@ class Offering(Exporting):
 
     @admin.action(permissions=["redeliver"], description=gettext_lazy("Retry selected now"))
     def retry_selected_now(self, request: HttpRequest, queryset: DeliveryQuerySet) -> None:
-        if few(request):
+        if not refuse_many(request):
             acts.perform(acts.RETRY_NOW, request, queryset)
 
     def parameters(self, request: HttpRequest) -> QueryDict:
@@ -88,7 +89,7 @@ class Offering(Exporting):
     def redeliver_tools(self, request: HttpRequest) -> list[Tool]:
         """All that the filters leave; without any, all dead letters, for who may that."""
         query = self.parameters(request)
-        right = right_for(query)
+        right = right_of(query, at=timezone.now())
         url = self.confirm_url(query) if may(request, right) else ""
         dead = query["state"] == Delivery.State.DEAD if "state" in query else False
         if not url or not dead:

@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.admin.filters import UNDELIVERED, Choices, number_in
+from webhook_delivery.admin.filters import Choices
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery
-from webhook_delivery.selecting import of_batch
+from webhook_delivery.references import number_in
+from webhook_delivery.selecting import LARGEST_STATUS, UNDELIVERED, of_batch
 
-LARGEST_STATUS = 999
-FATES: dict[str, Promise] = {
+FATE_NAMES: dict[str, Promise] = {
     "": _("all it sent"),
     "delivered": _("delivered"),
     "failed": _("failed again"),
@@ -81,7 +81,7 @@ class BatchFilter(HiddenFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         value = self.value()
         text = _("#%(number)s: %(fate)s")
-        fate = FATES.get(self.fate, self.fate)
+        fate = FATE_NAMES.get(self.fate, self.fate)
         return [(value, text % {"number": value, "fate": fate})] if value else []
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:

@@ -10,8 +10,11 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from webhook_delivery.admin.subject import DateTimeField
+from webhook_delivery.endpoints import LONGEST_PAUSE
 from webhook_delivery.explaining import LABELS
 from webhook_delivery.grouping import Failure
+from webhook_delivery.selecting import LARGEST_STATUS
 
 
 class FailureForm(forms.Form):
@@ -24,7 +27,7 @@ class FailureForm(forms.Form):
 
     endpoint = forms.IntegerField(min_value=1, max_value=2**63 - 1, widget=forms.HiddenInput)
     reason = forms.ChoiceField(choices=list(LABELS.items()), widget=forms.HiddenInput)
-    status = forms.IntegerField(min_value=0, max_value=999, widget=forms.HiddenInput)
+    status = forms.IntegerField(min_value=0, max_value=LARGEST_STATUS, widget=forms.HiddenInput)
 
     def failure(self) -> Failure:
         return Failure(**{name: self.cleaned_data[name] for name in Failure._fields})
@@ -39,13 +42,13 @@ class NoteForm(FailureForm):
 class SnoozeForm(NoteForm):
     """And until when it need not be told again."""
 
-    until = forms.DateTimeField(
-        label=_("Until"),
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-    )
+    until = DateTimeField(label=_("Until"))
 
     def clean_until(self) -> datetime:
         until: datetime = self.cleaned_data["until"]
         if until <= timezone.now():
             raise forms.ValidationError(gettext("Choose a moment that is yet to come."))
+        if until > timezone.now() + LONGEST_PAUSE:
+            said = gettext("That is more than a year ahead: acknowledge it instead.")
+            raise forms.ValidationError(said)
         return until

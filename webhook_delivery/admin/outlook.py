@@ -12,7 +12,7 @@ from webhook_delivery.admin import times, words
 from webhook_delivery.ailing import ends_at
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Endpoint
-from webhook_delivery.overseeing import patience
+from webhook_delivery.overseeing import limits
 from webhook_delivery.pacing import Traffic
 
 
@@ -88,7 +88,7 @@ def _of_failing(traffic: Traffic, now: datetime) -> Iterator[str]:
 
 def switched_off_in(traffic: Traffic, now: datetime) -> str:
     """When it is switched off if nothing arrives; empty if that cannot be said."""
-    ends = ends_at(traffic, patience())
+    ends = ends_at(traffic, limits())
     if ends is None:
         return ""
     left = (ends - now).total_seconds()

@@ -35,12 +35,13 @@ from webhook_delivery.models import (
     Delivery,
     DeliveryQuerySet,
     Endpoint,
+    EndpointQuerySet,
     FailureGroup,
     Overview,
     RedeliveryBatch,
 )
 from webhook_delivery.patience import TooSlow, patience
-from webhook_delivery.tenancy import may, tenants_of
+from webhook_delivery.tenancy import may, of_tenants, tenants_of
 
 SHOWN, LOOKED_AT = 10, 50
 """So many groups are shown, of those that nobody has seen to among so many."""
@@ -214,14 +215,13 @@ def _shared(fared: Figures) -> str:
     return said % {"share": percent(fared.share), "when": since}
 
 
-def _endpoints(seen: Seen) -> QuerySet[Endpoint]:
-    rows = Endpoint.objects.using(seen.using)
-    return rows if seen.tenants is None else rows.filter(tenant__in=seen.tenants)
+def _endpoints(seen: Seen) -> EndpointQuerySet:
+    return of_tenants(Endpoint.objects.using(seen.using), seen.tenants)
 
 
 def _deliveries(seen: Seen) -> DeliveryQuerySet:
     rows = Delivery.objects.using(seen.using)
-    return rows if seen.tenants is None else rows.filter(endpoint__tenant__in=seen.tenants)
+    return of_tenants(rows, seen.tenants, by="endpoint__tenant")
 
 
 def _counts(seen: Seen) -> dict[str, Number]:

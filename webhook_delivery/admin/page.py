@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from webhook_delivery.admin import hints, times
+from webhook_delivery.admin import hints, times, words
 from webhook_delivery.admin.payload import HIDDEN, PayloadAdmin
 from webhook_delivery.admin.prospects import Prospects, own_policy, prospects_of
 from webhook_delivery.admin.request import Request
@@ -81,7 +81,7 @@ class Page:
     def _tried_for(self) -> str:
         """From the first attempt to the end; empty while there is no end."""
         first, ended = self.around.first_at, self.delivery.ended_at
-        return hints.span((ended - first).total_seconds()) if first and ended else ""
+        return words.span((ended - first).total_seconds()) if first and ended else ""
 
     @cached_property
     def _prospects(self) -> Prospects:

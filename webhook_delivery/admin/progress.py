@@ -19,16 +19,6 @@ FAILURES = 10
 State = RedeliveryBatch.State
 
 
-def seen_to(batch: RedeliveryBatch) -> int:
-    """How many have been sent, or had to be left."""
-    return batch.sent + batch.left
-
-
-def whole(batch: RedeliveryBatch) -> int:
-    """How many there are in all: more than were counted, if it has sent more."""
-    return max(batch.expected, seen_to(batch))
-
-
 def said(batch: RedeliveryBatch, progress: Progress | None) -> str:
     """“Running: 1,204 of 3,958 sent, 1,190 delivered, 14 failed again.”"""
     if batch.state == State.CANCELLED:
@@ -43,7 +33,7 @@ def said(batch: RedeliveryBatch, progress: Progress | None) -> str:
 
 
 def _numbers(batch: RedeliveryBatch, progress: Progress | None) -> str:
-    known = {"sent": words.number(batch.sent), "all": words.number(whole(batch))}
+    known = {"sent": words.number(batch.sent), "all": words.number(batch.whole)}
     if batch.kind == RedeliveryBatch.Kind.MISSED:
         return _("%(sent)s of %(all)s made.") % known
     if progress is None:
@@ -56,7 +46,7 @@ def _numbers(batch: RedeliveryBatch, progress: Progress | None) -> str:
 
 
 def _cancelled(batch: RedeliveryBatch) -> str:
-    rest = whole(batch) - batch.sent
+    rest = batch.whole - batch.sent
     return ngettext(
         "Cancelled after %(sent)s. The other %(rest)s was not touched.",
         "Cancelled after %(sent)s. The other %(rest)s were not touched.",
@@ -67,7 +57,7 @@ def _cancelled(batch: RedeliveryBatch) -> str:
 def left_in_words(batch: RedeliveryBatch) -> str:
     """“About 4 min 35 s left.”; empty if nobody knows."""
     speed = batch.rate_per_second or _speed(batch)
-    rest = whole(batch) - seen_to(batch)
+    rest = batch.whole - batch.seen_to
     if batch.state != State.RUNNING or not speed or not rest:
         return ""
     return _("About %(span)s left.") % {"span": words.span(rest / speed)}
@@ -76,7 +66,7 @@ def left_in_words(batch: RedeliveryBatch) -> str:
 def _speed(batch: RedeliveryBatch) -> float:
     """How many a second it has sent since it began."""
     seconds = (timezone.now() - batch.created_at).total_seconds()
-    return seen_to(batch) / seconds if seconds > 0 else 0
+    return batch.seen_to / seconds if seconds > 0 else 0
 
 
 def pace(rate: float | None) -> str:
@@ -121,7 +111,7 @@ def fates(batch: RedeliveryBatch, progress: Progress) -> list[dict[str, Any]]:
         (_("Waiting"), progress.waiting, "waiting"),
         (_("Left"), batch.left, "left"),
     ]
-    if ahead := whole(batch) - seen_to(batch):
+    if ahead := batch.whole - batch.seen_to:
         counted.append((_("Not reached"), ahead, "ahead"))
     return [
         {"label": label, "count": words.number(count), "query": f"batch={batch.pk}&fate={fate}"}

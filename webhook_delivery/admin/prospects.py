@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from webhook_delivery.admin import hints
+from webhook_delivery.admin import hints, times, words
 from webhook_delivery.admin.forecast import Forecast, forecast
 from webhook_delivery.admin.surroundings import Around
 from webhook_delivery.admin.text import visible
@@ -88,8 +88,8 @@ def _expires_at(delivery: Delivery) -> datetime | None:
 
 def _due_in(seconds: float) -> str:
     if seconds > 0:
-        return _("in %(span)s") % {"span": hints.span(seconds)}
-    return _("due %(span)s ago") % {"span": hints.span(-seconds)}
+        return _("in %(span)s") % {"span": words.span(seconds)}
+    return _("due %(span)s ago") % {"span": words.span(-seconds)}
 
 
 def _then(seen: Forecast) -> str:
@@ -104,11 +104,11 @@ def _then(seen: Forecast) -> str:
     return _(
         "Attempt %(number)s of %(of)s; if it fails, then after %(waits)s, then dead letter "
         "(about %(when)s)."
-    ) % {**told, "when": hints.moment(seen.dead_at)}
+    ) % {**told, "when": times.exact(seen.dead_at)}
 
 
 def _waits(seen: Forecast) -> Iterator[str]:
-    yield from map(hints.span, seen.waits[:WAITS])
+    yield from map(words.span, seen.waits[:WAITS])
     if left := len(seen.waits[WAITS:]):
         yield ngettext("%(left)s more", "%(left)s more", left) % {"left": left}
 
@@ -117,7 +117,7 @@ def _notices(delivery: Delivery, around: Around) -> Iterator[str]:
     """What keeps it from being sent although its time may have come, or soon will."""
     if expires_at := _expires_at(delivery):
         said = _("Its event expires: no attempt begins after %(moment)s.")
-        yield said % {"moment": hints.moment(expires_at)}
+        yield said % {"moment": times.exact(expires_at)}
     yield from _of_endpoint(delivery.endpoint)
     if delivery.state == State.PENDING:
         yield from _of_breaker(delivery.endpoint, around)
@@ -132,7 +132,7 @@ def _of_endpoint(endpoint: Endpoint) -> Iterator[str]:
         said = _("%(endpoint)s is off: it is sent nothing before it is switched on.")
     elif endpoint.resume_at:
         said = _("%(endpoint)s is paused until %(until)s: what it is owed is kept until then.")
-        told["until"] = hints.moment(endpoint.resume_at)
+        told["until"] = times.exact(endpoint.resume_at)
     else:
         said = _("%(endpoint)s is paused: what it is owed is kept until it is switched on.")
     yield said % told
@@ -146,7 +146,7 @@ def _of_breaker(endpoint: Endpoint, around: Around) -> Iterator[str]:
         return
     told = {
         "endpoint": visible(endpoint.name),
-        "span": hints.span((until - around.now).total_seconds()),
+        "span": words.span((until - around.now).total_seconds()),
         "failures": failures,
     }
     if failures:
@@ -167,4 +167,4 @@ def _of_workers(around: Around) -> Iterator[str]:
     silent = (around.now - around.drained_at).total_seconds()
     if silent > settings.HEALTH_SILENCE_SECONDS:
         said = _("No worker has reported for %(span)s, so nothing is being sent.")
-        yield said % {"span": hints.span(silent)}
+        yield said % {"span": words.span(silent)}

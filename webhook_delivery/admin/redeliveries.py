@@ -64,6 +64,7 @@ def _fared(batch: RedeliveryBatch) -> tuple[batches.Progress | None, list[Delive
 
 @admin.register(RedeliveryBatch)
 class RedeliveryBatchAdmin(Confirming):
+    change_list_template = "admin/webhook_delivery/delivery/change_list.html"
     tenant_field = "selection__tenants"
     list_display = ["number", "state_badge", "what", "sent_of", "by_name", "reason", "created"]
     list_display_links = ["number"]
@@ -119,7 +120,7 @@ class RedeliveryBatchAdmin(Confirming):
 
     @admin.display(description=_("sent"))
     def sent_of(self, batch: RedeliveryBatch) -> str:
-        all_of_them = words.number(progress.whole(batch))
+        all_of_them = words.number(batch.whole)
         text = gettext("%(sent)s of %(all)s")
         return text % {"sent": words.number(batch.sent), "all": all_of_them}
 
@@ -147,15 +148,15 @@ class RedeliveryBatchAdmin(Confirming):
             "what": self.what(batch),
             "said": progress.said(batch, counts),
             "time_left": progress.left_in_words(batch),
-            "seen_to": progress.seen_to(batch),
-            "whole": progress.whole(batch),
+            "seen_to": batch.seen_to,
+            "whole": batch.whole,
             "fates": progress.fates(batch, counts) if counts else [],
             "pace": progress.pace(batch.rate_per_second),
             "guards": progress.guards(batch),
             "failures": [self._failure(request, each) for each in failures],
             "deliveries": self.list_of(Delivery),
             "changes": batch.state == State.RUNNING or (counts and counts.waiting),
-            "every": 5 if progress.whole(batch) < MANY else 30,
+            "every": 5 if batch.whole < MANY else 30,
             "rate_form": RateForm({"rate": batch.rate_per_second}, auto_id="webhook_%s"),
             "addresses": {
                 name: self._address_of(name, batch) for name in [*self._buttons(), "history"]

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.admin.filters import Choices, TextFilter
+from webhook_delivery.admin.filters import Choices
 from webhook_delivery.models import Delivery
 from webhook_delivery.standing import standings_of
 
@@ -49,10 +49,3 @@ class DeadLettersFilter(admin.SimpleListFilter):
                 return queryset.filter(~letters)
             case _other:
                 return queryset.none()
-
-
-class TenantFilter(TextFilter):
-    title = _("tenant")
-    parameter_name = "tenant"
-    placeholder = _("tenant")
-    lookup = "tenant"

@@ -20,7 +20,8 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from webhook_delivery import keys, rotation, signing
 from webhook_delivery.admin.acts import ReasonForm
 from webhook_delivery.admin.subject import EndpointPages, asks, does
-from webhook_delivery.models import ConsoleAction, Endpoint, Secret
+from webhook_delivery.endpoints import record
+from webhook_delivery.models import Endpoint, Secret
 from webhook_delivery.tenancy import may
 
 LAST = 4
@@ -182,9 +183,8 @@ class SecretsAdmin(EndpointPages):
     def _keep(self, request: HttpRequest, endpoint: Endpoint, done: str, reason: str) -> None:
         """Write it to the endpoint's history, and to the actions that outlive the endpoint."""
         self.remember(request, endpoint, done, reason)
-        using, about = router.db_for_write(ConsoleAction), f"{endpoint.pk} ({endpoint})"
-        kept: dict[str, Any] = {"by": request.user, "reason": reason, "about": about}
-        ConsoleAction.record("reveal_secret", [], using=using, **kept)
+        using = router.db_for_write(Endpoint)
+        record("reveal_secret", endpoint, by=request.user, reason=reason, using=using)
 
     def _ask_to_reveal(
         self, request: HttpRequest, endpoint: Endpoint, form: ReasonForm

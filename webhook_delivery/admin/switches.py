@@ -9,23 +9,22 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import endpoints
+from webhook_delivery.admin import times, words
 from webhook_delivery.admin.acts import ReasonForm
-from webhook_delivery.admin.hints import label_of, span
+from webhook_delivery.admin.hints import label_of
 from webhook_delivery.admin.paging import CAP
 from webhook_delivery.admin.subject import DateTimeField, ReasonRequired
 from webhook_delivery.conf import settings
-from webhook_delivery.counting import Number
-from webhook_delivery.endpoints import Switched
+from webhook_delivery.counting import Number, count
+from webhook_delivery.endpoints import LONGEST_PAUSE, Switched
 from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.probing import Probed
-
-LONGEST = timedelta(days=366)
 
 
 class PauseForm(ReasonRequired):
@@ -44,7 +43,7 @@ class PauseForm(ReasonRequired):
         until: datetime | None = self.cleaned_data["until"]
         if until and until <= timezone.now():
             raise ValidationError(_("That has passed already."))
-        if until and until > timezone.now() + LONGEST:
+        if until and until > timezone.now() + LONGEST_PAUSE:
             raise ValidationError(_("That is more than a year ahead: leave it empty instead."))
         return until
 
@@ -125,8 +124,7 @@ SWITCHES: Mapping[str, Switch] = {
 def history_of(switch: Switch, *, until: datetime | None = None, **_other: Any) -> str:
     if until is None:
         return str(switch.history)
-    moment = formats.date_format(timezone.localtime(until), "Y-m-d H:i T")
-    return gettext("Paused until %(moment)s.") % {"moment": moment}
+    return gettext("Paused until %(moment)s.") % {"moment": times.exact(until)}
 
 
 def said_of_many(switch: Switch, done: list[Switched]) -> list[str]:
@@ -172,32 +170,35 @@ def what_came_of(probed: Probed, endpoint: Endpoint) -> list[str]:
 
 
 def _to_be_released(endpoint: Endpoint) -> str:
-    rows = Delivery.objects.held().for_endpoint(endpoint).values("pk")
-    held = rows[: CAP + 1].count()
-    if not held:
+    held, rate = _held_of(endpoint), endpoint.rate_per_second
+    if not held.of:
         return gettext("Nothing is held for it.")
-    number, rate = Number(min(held, CAP), held > CAP), endpoint.rate_per_second
     said = ngettext(
-        "%(number)s held delivery will be sent.", "%(number)s held deliveries will be sent.", held
+        "%(number)s held delivery will be sent.",
+        "%(number)s held deliveries will be sent.",
+        held.of,
     )
     if rate:
         said = ngettext(
             "%(number)s held delivery will be sent at up to %(rate)s per second.",
             "%(number)s held deliveries will be sent at up to %(rate)s per second.",
-            held,
+            held.of,
         )
-    return said % {"number": number, "rate": f"{rate or 0:g}"}
+    return said % {"number": words.counted(held), "rate": words.number(rate or 0)}
 
 
 def _too_old(endpoint: Endpoint) -> list[str]:
     limit = settings.HELD_AT_MOST_SECONDS
     since = timezone.now() - timedelta(seconds=limit)
-    rows = Delivery.objects.held().for_endpoint(endpoint).filter(created_at__lt=since)
-    old = rows.values("pk")[: CAP + 1].count() if limit else 0
+    old = _held_of(endpoint, created_at__lt=since) if limit else Number(0)
     said = ngettext(
         "%(number)s of them is older than %(span)s: it will be a dead letter, and not be sent.",
         "%(number)s of them are older than %(span)s: they will be dead letters, and not be sent.",
-        old,
+        old.of,
     )
-    facts = {"number": Number(min(old, CAP), old > CAP), "span": span(limit)}
-    return [said % facts] if old else []
+    facts = {"number": words.counted(old), "span": words.span(limit)}
+    return [said % facts] if old.of else []
+
+
+def _held_of(endpoint: Endpoint, **older: datetime) -> Number:
+    return count(Delivery.objects.held().for_endpoint(endpoint).filter(**older), cap=CAP)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -82,11 +82,22 @@ class EndpointForm(forms.ModelForm):
 
     may_reveal = False
     """Whether who edits may see what is sealed; else it may not be sent elsewhere either."""
+    tenants: ClassVar[Sequence[str] | None] = None
+    """Those of which who edits sees something; None: all."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.masked: set[str] = set()
+        """The headers of which the value that there is was left."""
         if "headers" in self.fields:
             self.fields["headers"].initial = "\n".join(f"{name}: {MASK}" for name in self._kept())
+
+    def clean_tenant(self) -> str:
+        """Whoever gave an endpoint to another tenant would be sent what is published for that."""
+        tenant = str(self.cleaned_data["tenant"])
+        if self.tenants is not None and tenant not in self.tenants:
+            raise ValidationError(_("That is not one of yours."))
+        return tenant
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -95,14 +106,14 @@ class EndpointForm(forms.ModelForm):
         return cleaned
 
     def _leads_elsewhere(self, cleaned: dict[str, Any]) -> bool:
-        before = Endpoint.objects.get(pk=self.instance.pk)
-        now = cleaned.get("url", before.url), cleaned.get("ca_bundle", before.ca_bundle)
-        return (_origin(now[0]), now[1].split()) != (_origin(before.url), before.ca_bundle.split())
+        was: Endpoint = self.instance  # it is written to after this
+        url, ca_bundle = cleaned.get("url", was.url), cleaned.get("ca_bundle", was.ca_bundle)
+        return was.leads_elsewhere(url, ca_bundle)
 
     def _refuse_what_is_kept(self, cleaned: dict[str, Any]) -> None:
         """Else whoever may change an endpoint could have its tokens sent to a server of his own."""
-        wanted, kept = cleaned.get("headers") or {}, self._kept()
-        if any(value == kept.get(name) for name, value in wanted.items()):
+        untouched = bytes(self.instance.sealed_headers) and "headers" not in self.changed_data
+        if self.masked or untouched:
             self.add_error("headers", _("It leads elsewhere now: enter the values anew."))
         replaced = cleaned.get("client_certificate")
         if bytes(self.instance.sealed_client_certificate) and not replaced:
@@ -123,7 +134,9 @@ class EndpointForm(forms.ModelForm):
                 raise ValidationError(_("Write each as a name, a colon and a value."))
             if name in wanted:
                 raise ValidationError(_("%(name)s is there twice."), params={"name": name})
-            wanted[name] = kept.get(name, value) if value == MASK else value
+            if value == MASK and name in kept:
+                self.masked.add(name)
+            wanted[name] = kept[name] if name in self.masked else value
         validate_headers(wanted)
         return wanted
 
@@ -176,8 +189,3 @@ class SubscriptionFormSet(forms.BaseInlineFormSet):
         """What other rows hold when this one is saved: new ones come after all that is deleted."""
         gone = set() if form.instance.pk else {each.instance.pk for each in self.deleted_forms}
         return {each for pk, each in kept.items() if pk not in gone | {form.instance.pk}}
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()

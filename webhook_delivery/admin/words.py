@@ -33,17 +33,21 @@ def counted(value: Number) -> str:
 
 
 def span(seconds: float) -> str:
-    """“4 min 35 s”: two units of a span of time, the larger first."""
+    """“4 min 35 s”, “2 h”: two units of a span of time, the larger first; no second one of zero."""
     whole = max(1, round(seconds))
     if whole < MINUTE:
         return _("%(seconds)s s") % {"seconds": whole}
     if whole < HOUR:
         parts = {"minutes": whole // MINUTE, "seconds": whole % MINUTE}
-        return _("%(minutes)s min %(seconds)s s") % parts
+        both, one = _("%(minutes)s min %(seconds)s s"), _("%(minutes)s min")
+        return (both if parts["seconds"] else one) % parts
     if whole < DAY:
         parts = {"hours": whole // HOUR, "minutes": whole % HOUR // MINUTE}
-        return _("%(hours)s h %(minutes)s min") % parts
-    return _("%(days)s d %(hours)s h") % {"days": whole // DAY, "hours": whole % DAY // HOUR}
+        both, one = _("%(hours)s h %(minutes)s min"), _("%(hours)s h")
+        return (both if parts["minutes"] else one) % parts
+    parts = {"days": whole // DAY, "hours": whole % DAY // HOUR}
+    both, one = _("%(days)s d %(hours)s h"), _("%(days)s d")
+    return (both if parts["hours"] else one) % parts
 
 
 def chosen(selection: Mapping[str, Any], names: Mapping[int, str]) -> str:

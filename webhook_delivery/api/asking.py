@@ -10,11 +10,13 @@ from rest_framework import serializers
 from webhook_delivery.api.editing import EndpointSerializer
 from webhook_delivery.api.fields import Coming, Float, Moment, Rate
 from webhook_delivery.api.reading import Reasoned, Strict
+from webhook_delivery.api.redelivering import Careful, Paced
 from webhook_delivery.api.showing import DeliverySerializer, Shown
 
 LONGEST_OVERLAP_HOURS = 24 * 366
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """There were no webhooks before."""
+FROM_THEN_ON = "How many requests a second it is sent at most from then on; null: as before."
 
 
 class Nothing(Strict):
@@ -38,14 +40,17 @@ class RotationSerializer(Reasoned):
     )
 
 
-class SinceSerializer(Reasoned):
-    """Since when, and how fast."""
+class RecoverySerializer(Reasoned, Careful):
+    """Since when what failed is sent again, how fast, and how carefully."""
 
     since = Moment()
-    rate = Float(required=False, allow_null=True, min_value=0.001, max_value=10_000)
 
 
-class MissedSerializer(SinceSerializer):
+class MissedSerializer(Reasoned, Paced):
+    """Since when what was never made is made, and how fast."""
+
+    since = Moment()
+
     def validate_since(self, since: datetime) -> datetime:
         if not EARLIEST <= since < timezone.now():
             raise serializers.ValidationError("Choose a moment that has passed, since 2000.")
@@ -55,13 +60,13 @@ class MissedSerializer(SinceSerializer):
 class ProbeSerializer(Strict):
     """How fast it is sent what was held, if it is on again."""
 
-    rate = Rate()
+    rate = Rate(default=None, help_text=FROM_THEN_ON)
 
 
 class ResumeSerializer(Reasoned):
     """Why, and how fast it is sent what was held."""
 
-    rate = Rate()
+    rate = Rate(default=None, help_text=FROM_THEN_ON)
 
 
 class ProbedSerializer(Shown):

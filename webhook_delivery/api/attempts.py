@@ -8,11 +8,12 @@ from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.base import ListView
 from webhook_delivery.api.describing import Said
 from webhook_delivery.api.filters import AttemptFilter
 from webhook_delivery.api.showing import AttemptSerializer
 from webhook_delivery.models import Attempt
+from webhook_delivery.tenancy import may
 
 
 class AttemptView(ListView):

@@ -24,11 +24,12 @@ from webhook_delivery import tenancy
 from webhook_delivery.api import rights
 from webhook_delivery.api.describing import NUMBER, Describing, Said
 from webhook_delivery.api.filters import StrictBackend
-from webhook_delivery.api.paging import Pages, is_number
+from webhook_delivery.api.paging import Pages
 from webhook_delivery.api.problems import problem_of
 from webhook_delivery.api.reading import BoundedJSONParser, Strict
 from webhook_delivery.api.throttling import Throttle
 from webhook_delivery.patience import patience
+from webhook_delivery.references import number_in
 
 CHALLENGE = 'Session realm="webhooks"'
 """What a 401 asks for, where no authenticator of the project says it."""
@@ -124,21 +125,17 @@ class ListView(View):
     filterset_class: ClassVar[type[FilterSet] | None] = None
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        with patience(using=router.db_for_read(self.get_queryset().model)):
-            page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        rows = self.get_queryset()
+        with patience(using=router.db_for_read(rows.model)):
+            page = self.paginate_queryset(self.filter_queryset(rows))
             return self.get_paginated_response(self.represented(page))
 
     def get_object(self) -> Any:
         """The row of that number, of the user's tenants. Raises Http404."""
-        if not is_number(self.kwargs["pk"]):
+        if number_in(self.kwargs["pk"]) is None:
             raise Http404
         return super().get_object()
 
     def represented(self, rows: Any) -> Any:
         """How a page of rows looks in the answer."""
         return self.get_serializer(rows, many=True).data
-
-
-def may(request: Request, codename: str) -> bool:
-    """Whether the user has the right of ours that is called so."""
-    return rights.has(request.user, codename)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError as ModelError
 from django.db import router
@@ -15,11 +14,12 @@ from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 
 from webhook_delivery import keys, rotation, tenancy
-from webhook_delivery.api.base import may
+from webhook_delivery.endpoints import record
 from webhook_delivery.locking import insist
-from webhook_delivery.models import ConsoleAction, Endpoint
+from webhook_delivery.models import Endpoint
 from webhook_delivery.signing import InvalidSecret
 from webhook_delivery.subscribing import subscribe
+from webhook_delivery.tenancy import may
 
 ANEW = "It leads elsewhere now: enter this anew, or leave it empty."
 SUBSCRIBING = frozenset({"add_subscription", "delete_subscription"})
@@ -38,7 +38,7 @@ def create(request: Request, given: dict[str, Any]) -> Endpoint:
         made = subscribe(fields["url"], *patterns, using=using, **_but(fields, "url"))
         if pem:
             made.set_client_certificate(pem)
-        _record("create_endpoint", request, made, reason)
+        record("create_endpoint", made, by=request.user, reason=reason, using=using)
         return made
 
     with _in_our_words():
@@ -57,29 +57,26 @@ def change(request: Request, endpoint: Endpoint, given: dict[str, Any]) -> None:
     for name, value in columns.items():
         setattr(endpoint, name, value)
 
+    using = router.db_for_write(Endpoint)
+
     def write() -> None:
         endpoint.save(update_fields=[*columns, "updated_at"])
         _seal(endpoint, given)
         if "subscriptions" in given:
             _hear(endpoint, given["subscriptions"])
-        _record("change_endpoint", request, endpoint, given["reason"])
+        record("change_endpoint", endpoint, by=request.user, reason=given["reason"], using=using)
 
     with _in_our_words():
         endpoint.clean_fields(exclude=_columns() - columns.keys())
-        insist(write, using=router.db_for_write(Endpoint))
+        insist(write, using=using)
 
 
 @sensitive_variables()
 def rotate(request: Request, endpoint: Endpoint, overlap: timedelta, reason: str) -> str:
     """Give it a new secret, and keep who did; returns the secret."""
+    who: dict[str, Any] = {"by": request.user, "reason": reason}
     using = router.db_for_write(Endpoint)
-
-    def work() -> str:
-        secret = rotation.rotate(endpoint.pk, using=using, overlap=overlap)
-        _record("rotate_secret", request, endpoint, reason)
-        return secret
-
-    return insist(work, using=using)
+    return rotation.rotate(endpoint.pk, using=using, overlap=overlap, **who)
 
 
 def _columns() -> set[str]:
@@ -98,27 +95,14 @@ def _require_tenant(request: Request, tenant: str) -> None:
 
 def _refuse_what_is_kept(request: Request, endpoint: Endpoint, given: dict[str, Any]) -> None:
     """Else whoever may change an endpoint could have its tokens sent to a server of his own."""
-    if may(request, "reveal_secret") or not _leads_elsewhere(endpoint, given):
+    url, ca_bundle = given.get("url", endpoint.url), given.get("ca_bundle", endpoint.ca_bundle)
+    if may(request, "reveal_secret") or not endpoint.leads_elsewhere(url, ca_bundle):
         return
     wanted = given.get("headers", {"": None} if bytes(endpoint.sealed_headers) else {})
     if None in wanted.values():
         raise ValidationError({"headers": [ANEW]})
     if bytes(endpoint.sealed_client_certificate) and "client_certificate" not in given:
         raise ValidationError({"client_certificate": [ANEW]})
-
-
-def _leads_elsewhere(endpoint: Endpoint, given: Mapping[str, Any]) -> bool:
-    bundle = given.get("ca_bundle", endpoint.ca_bundle).split()
-    other = _origin(given.get("url", endpoint.url)) != _origin(endpoint.url)
-    return other or bundle != endpoint.ca_bundle.split()
-
-
-def _origin(url: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "", ""
-    return parts.scheme, parts.netloc.lower()
 
 
 @sensitive_variables()
@@ -143,11 +127,6 @@ def _kept(endpoint: Endpoint) -> dict[str, str]:
 def _hear(endpoint: Endpoint, patterns: list[str]) -> None:
     endpoint.subscriptions.exclude(pattern__in=patterns).delete()
     endpoint.subscribe(*patterns)
-
-
-def _record(verb: str, request: Request, endpoint: Endpoint, reason: str) -> None:
-    about, using = f"{endpoint.pk} ({endpoint})", router.db_for_write(ConsoleAction)
-    ConsoleAction.record(verb, [], by=request.user, reason=reason, about=about, using=using)
 
 
 @contextmanager

@@ -11,15 +11,18 @@ from rest_framework.request import Request
 
 from webhook_delivery import tenancy
 from webhook_delivery.api.fields import Moment, Number
-from webhook_delivery.api.filters import FATES, LARGEST_STATUS
 from webhook_delivery.api.reading import Strict
 from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
-from webhook_delivery.selecting import REDELIVERABLE, selection_of
+from webhook_delivery.selecting import (
+    FATES,
+    LARGEST_STATUS,
+    MOST_IDS,
+    REDELIVERABLE,
+    selection_of,
+)
 
 EVENT = "^(evt_)?[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$"
-MOST_IDS = 200
-"""So many can be chosen one by one; more are chosen by a filter."""
 
 
 class Text(serializers.CharField):
@@ -78,15 +81,3 @@ def selection_for(request: Request, given: Mapping[str, Any]) -> dict[str, Any]:
     if "batch" in filters:
         filters["batch"] = filters["batch"], fate
     return selection_of(**filters, tenants=tenancy.tenants_of(request))
-
-
-def right_for(given: Mapping[str, Any]) -> str:
-    """The permission that it takes to redeliver what is chosen, as in the console."""
-    if given.get("ids"):
-        return "redeliver_delivery"
-    narrowed = any(
-        value not in ("", "*", None, [])
-        for name, value in given.items()
-        if name not in ("state", "fate")
-    )
-    return "bulk_redeliver_delivery" if narrowed else "redeliver_unfiltered"

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhook_delivery import redelivery
-from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.base import ListView
 from webhook_delivery.api.describing import Said
 from webhook_delivery.api.filters import DeliveryFilter
 from webhook_delivery.api.problems import Conflict
@@ -26,6 +26,7 @@ from webhook_delivery.api.showing import (
 )
 from webhook_delivery.models import Delivery
 from webhook_delivery.redelivery import Done
+from webhook_delivery.tenancy import may
 
 State = Delivery.State
 
@@ -89,7 +90,6 @@ class DeliveryView(DeliveryList):
             for name in ("redeliver", "retry_now", "discard", "restore")
         },
     }
-    filterset_class = DeliveryFilter
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """A page of deliveries, the latest first."""

@@ -23,13 +23,13 @@ from webhook_delivery.api.asking import (
     PauseSerializer,
     ProbedSerializer,
     ProbeSerializer,
+    RecoverySerializer,
     ResumeSerializer,
     RotationSerializer,
     SecretSerializer,
-    SinceSerializer,
     SwitchedSerializer,
 )
-from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.base import ListView
 from webhook_delivery.api.describing import Said
 from webhook_delivery.api.editing import (
     CreatedSerializer,
@@ -47,6 +47,7 @@ from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Endpoint
 from webhook_delivery.probing import probe
 from webhook_delivery.selecting import selection_of
+from webhook_delivery.tenancy import may
 
 NEW = {"url": "https://example.com/hooks", "subscriptions": ["order.*"], "tenant": "acme"}
 SINCE = {"since": "2026-11-22T03:00:00Z", "rate": 10, "reason": "they are back"}
@@ -79,7 +80,7 @@ class EndpointView(ListView):
         "switch_off": Said(SwitchedSerializer, Reasoned, example={"reason": "they left"}),
         "test": Said(DeliverySerializer, Nothing, 202, once=True),
         "probe": Said(ProbedSerializer, ProbeSerializer, example={"rate": 10}),
-        "recover": Said(RedeliverySerializer, SinceSerializer, 201, SINCE, once=True),
+        "recover": Said(RedeliverySerializer, RecoverySerializer, 201, SINCE, once=True),
         "recover_missed": Said(RedeliverySerializer, MissedSerializer, 201, SINCE, once=True),
     }
 
@@ -171,16 +172,14 @@ class EndpointView(ListView):
     @once
     def recover(self, request: Request, pk: int) -> Response:
         """Send again, gradually, what failed since then: a redelivery of many."""
-        given, endpoint = self.given(SinceSerializer), self._own()
+        given, endpoint = self.given(RecoverySerializer), self._own()
         selection = selection_of(
             endpoint=endpoint.pk,
-            died_since=given["since"],
+            died_since=given.pop("since"),
             died_until=timezone.now(),
             tenants=tenancy.tenants_of(request),
         )
-        batch = batches.start(
-            selection, by=request.user, reason=given["reason"], rate=given.get("rate")
-        )
+        batch = batches.start(selection, by=request.user, **given)
         return Response(RedeliverySerializer(batch).data, status.HTTP_201_CREATED)
 
     @action(detail=True, methods=["post"], url_path="recover-missed")
@@ -193,7 +192,7 @@ class EndpointView(ListView):
             given["since"],
             by=request.user,
             reason=given["reason"],
-            rate=given.get("rate"),
+            rate=given["rate"],
             tenants=tenancy.tenants_of(request),
         )
         return Response(RedeliverySerializer(batch).data, status.HTTP_201_CREATED)

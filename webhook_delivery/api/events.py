@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhook_delivery import erasing, forwarding
-from webhook_delivery.api.base import ListView, may
+from webhook_delivery.api.base import ListView
 from webhook_delivery.api.describing import EVENT, Said
 from webhook_delivery.api.fields import Moment, Number
 from webhook_delivery.api.filters import EventFilter
@@ -26,6 +26,7 @@ from webhook_delivery.api.reading import Reasoned, Strict
 from webhook_delivery.api.showing import DeliverySerializer, Shown, with_last_attempts
 from webhook_delivery.models import Delivery, Event
 from webhook_delivery.models.event import event_of
+from webhook_delivery.tenancy import may
 
 OWED = 50
 """How many of an event's deliveries are in its answer; the rest is listed."""
@@ -60,7 +61,11 @@ class EventDetailSerializer(EventSerializer):
         allow_null=True, help_text="Null: not for who may not see payloads."
     )
     body_encoding = serializers.ChoiceField(choices=["utf-8", "base64"], allow_null=True)
-    search_keys = serializers.DictField(child=serializers.CharField())
+    search_keys = serializers.DictField(
+        child=serializers.CharField(),
+        allow_null=True,
+        help_text="Out of the body. Null: not for who may not see payloads.",
+    )
     deliveries = DeliverySerializer(
         many=True, allow_null=True, help_text=f"The first {OWED}; null: not for who may not see."
     )
@@ -165,11 +170,12 @@ class EventView(ListView):
         facts["webhook_id"] = event.webhook_id
         body, encoding = _readable(bytes(event.body))
         shown = may(request, "view_payload")
+        keys = event.search_keys.all() if shown else []
         return {
             **facts,
             "body": body if shown else None,
             "body_encoding": encoding if shown else None,
-            "search_keys": {each.key: each.value for each in event.search_keys.all()},
+            "search_keys": {each.key: each.value for each in keys} if shown else None,
             "deliveries": event.owed,
         }
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils import timezone
 from rest_framework import serializers
 
-LONGEST_PAUSE = timedelta(days=366)
+from webhook_delivery.endpoints import LONGEST_PAUSE
+from webhook_delivery.validation import FASTEST, SLOWEST
+
 LARGEST = 2**63 - 1
 """What a column of numbers holds; SQLite and its kin fail at more."""
 
@@ -68,9 +70,8 @@ class Number(serializers.IntegerField):
 
 
 class Rate(Float):
-    """How many requests a second it is sent at most from now on."""
+    """How many a second, at most; null: no other limit than there is."""
 
     def __init__(self, **given: Any) -> None:
-        bounds = {"min_value": 0.001, "max_value": 10_000, "allow_null": True, "default": None}
-        said = "How many requests a second it is sent at most from then on; null: as before."
-        super().__init__(**{"help_text": said, **bounds, **given})
+        bounds = {"min_value": SLOWEST, "max_value": FASTEST, "allow_null": True}
+        super().__init__(**{**bounds, **given})

@@ -29,12 +29,8 @@ from webhook_delivery.models import (
 )
 from webhook_delivery.models.event import event_of, first_at
 from webhook_delivery.outcomes import Fault, Verdict
-from webhook_delivery.selecting import found, of_batch
+from webhook_delivery.selecting import FATES, LARGEST_STATUS, UNDELIVERED, found, of_batch
 
-UNDELIVERED = [state for state in Delivery.State if state != Delivery.State.DELIVERED]
-"""Where failures are looked for: what was delivered is most of the table, and has no reason."""
-LARGEST_STATUS = 999
-FATES = ["delivered", "failed", "waiting", "left", "ahead"]
 CLOCKS_DIFFER = timedelta(hours=1)
 OF_PAGES = {"cursor", "page_size"}
 

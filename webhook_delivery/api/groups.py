@@ -24,6 +24,7 @@ from webhook_delivery.grouping import Failure
 from webhook_delivery.models import Delivery, Endpoint
 from webhook_delivery.outcomes import Fault
 from webhook_delivery.patience import patience
+from webhook_delivery.selecting import LARGEST_STATUS
 
 MOST = 200
 """So many groups are told, the largest."""
@@ -67,7 +68,7 @@ class WhichSerializer(Reasoned):
     failure = serializers.ChoiceField(
         choices=[*map(str, Fault)], help_text="The group's reason, one of the faults."
     )
-    status = serializers.IntegerField(min_value=0, max_value=999, default=0)
+    status = serializers.IntegerField(min_value=0, max_value=LARGEST_STATUS, default=0)
 
 
 class AcknowledgementSerializer(WhichSerializer):
@@ -131,9 +132,7 @@ class GroupView(View):
     def _may_see(self, failure: Failure) -> bool:
         """Whose endpoint belongs to another tenant is told the same as where there is none."""
         rows = Endpoint.objects.filter(pk=failure.endpoint)
-        tenants = tenancy.tenants_of(self.request)
-        own = rows if tenants is None else rows.filter(tenant__in=tenants)
-        return own.exists()
+        return tenancy.of_tenants(rows, tenancy.tenants_of(self.request)).exists()
 
 
 def _facts(group: grouping.Group) -> dict[str, Any]:

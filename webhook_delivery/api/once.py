@@ -86,7 +86,7 @@ class _Asked:
         """Whether it is ours to do: nobody has done it, or who began it has died."""
         try:
             with transaction.atomic(using=self._using):
-                KeptAnswer.objects.using(self._using).create(**vars(self))
+                KeptAnswer.objects.using(self._using).create(**vars(self), created_at=Now())
             return True
         except IntegrityError:
             left = self._rows().filter(status=None, created_at__lt=Now() - LEASE)

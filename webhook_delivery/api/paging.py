@@ -9,12 +9,9 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
+from webhook_delivery.references import number_in
+
 SIZE, LARGEST = 50, 200
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is the number of a row."""
-    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 class Pages(CursorPagination):
@@ -27,10 +24,10 @@ class Pages(CursorPagination):
     invalid_cursor_message = "That is no cursor of ours: take `next` or `previous` from a page."
 
     def get_page_size(self, request: Request) -> int:
-        asked = request.query_params.get("page_size", str(SIZE))
-        if not is_number(asked) or not 1 <= int(asked) <= LARGEST:
+        asked = number_in(request.query_params.get("page_size", str(SIZE)))
+        if asked is None or not 1 <= asked <= LARGEST:
             raise ValidationError({"page_size": [f"Use a number from 1 to {LARGEST}."]})
-        return int(asked)
+        return asked
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """With the bounds, of which DRF does not tell."""
@@ -46,7 +43,7 @@ class Pages(CursorPagination):
         return cursor
 
     def is_position(self, text: str) -> bool:
-        return is_number(text)
+        return number_in(text) is not None
 
 
 class EventPages(Pages):

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from django.db import router
 from django.db.models import QuerySet
+from django.utils import timezone
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
@@ -15,8 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from webhook_delivery import batches, tenancy
-from webhook_delivery.api.base import ListView, may
-from webhook_delivery.api.choosing import right_for, selection_for
+from webhook_delivery.api.base import ListView
+from webhook_delivery.api.choosing import selection_for
 from webhook_delivery.api.describing import Said
 from webhook_delivery.api.filters import RedeliveryFilter
 from webhook_delivery.api.once import once
@@ -33,6 +34,8 @@ from webhook_delivery.api.redelivering import (
 )
 from webhook_delivery.models import BatchQuerySet, RedeliveryBatch
 from webhook_delivery.patience import TooSlow, patience
+from webhook_delivery.selecting import right_for
+from webhook_delivery.tenancy import may
 
 NEW: dict[str, Any] = {
     "selection": {"endpoint": 7, "died_since": "2026-11-22T03:00:00Z"},
@@ -128,7 +131,7 @@ class RedeliveryView(ListView):
 
     def _selection(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """What is chosen. Raises PermissionDenied: more takes more rights."""
-        right = right_for(given)
+        right = right_for(given, at=timezone.now())
         if not may(self.request, right):
             raise PermissionDenied(f"To choose so much takes the permission {right}.")
         return selection_for(self.request, given)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from webhook_delivery.api.choosing import SelectionSerializer
-from webhook_delivery.api.fields import Float, Moment, Number
+from webhook_delivery.api.fields import Moment, Number, Rate
 from webhook_delivery.api.reading import Reasoned, Strict
 from webhook_delivery.api.showing import Shown
 from webhook_delivery.models import RedeliveryBatch
-
-FASTEST = 10_000
-"""Deliveries a second: more is said by null."""
 
 
 class RedeliverySerializer(Shown):
@@ -57,17 +54,18 @@ class ChoiceSerializer(Strict):
     selection = SelectionSerializer(default=dict)
 
 
-class NewRedeliverySerializer(Reasoned, ChoiceSerializer):
-    """What is to be sent again, how fast, and how carefully."""
+class Paced(Strict):
+    """How fast it is sent, unless asked otherwise as fast as from the console."""
 
-    rate = Float(
-        required=False,
-        allow_null=True,
+    rate = Rate(
         default=10.0,
-        min_value=0.001,
-        max_value=FASTEST,
         help_text="How many a second; null: as fast as the endpoints' own limits allow.",
     )
+
+
+class Careful(Paced):
+    """And how carefully."""
+
     canary = serializers.IntegerField(
         default=5, min_value=0, max_value=1000, help_text="So many first; if all fail, no more."
     )
@@ -83,10 +81,14 @@ class NewRedeliverySerializer(Reasoned, ChoiceSerializer):
     )
 
 
+class NewRedeliverySerializer(Reasoned, ChoiceSerializer, Careful):
+    """What is to be sent again, how fast, and how carefully."""
+
+
 class RateSerializer(Strict):
     """How many a second."""
 
-    rate = Float(allow_null=True, min_value=0.001, max_value=FASTEST)
+    rate = Rate()
 
 
 class CountedSerializer(Shown):

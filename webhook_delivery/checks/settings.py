@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ValidationError
+from django.utils.module_loading import import_string
 
 from webhook_delivery import searching
 from webhook_delivery.checks.secrets import of_keys
@@ -87,7 +88,7 @@ Rules = dict[str, tuple[object, str]]
 
 def _values() -> Iterator[CheckMessage]:
     """Numbers and names that have the right type and still cannot work."""
-    for name, (fine, wanted) in _rules().items():
+    for name, (fine, wanted) in rules().items():
         if not fine:
             yield Error(
                 f"WEBHOOK_DELIVERY[{name!r}] cannot be {_shown(name, getattr(settings, name))}.",
@@ -96,9 +97,10 @@ def _values() -> Iterator[CheckMessage]:
             )
 
 
-def _rules() -> Rules:
-    rules = _of_drains() | _of_policies() | _of_the_wire() | _of_searching()
-    return rules | _of_metrics() | _of_retention()
+def rules() -> Rules:
+    """What values must be besides their types; a setting that is not here may have any."""
+    sending = _of_drains() | _of_policies() | _of_the_wire() | _of_searching()
+    return sending | _of_the_console() | _of_metrics() | _of_retention()
 
 
 def _of_drains() -> Rules:
@@ -133,7 +135,7 @@ def _of_policies() -> Rules:
         "RETRY_JITTER": (settings.RETRY_JITTER <= 1, "a share, 0 to 1"),
         "RETRY_SCHEDULES": (
             not any(_refusal(validate_pattern, name) for name in settings.RETRY_SCHEDULES),
-            "order.*, or *",
+            "schedules by pattern: order.created, order.*, or *",
         ),
     }
 
@@ -174,6 +176,11 @@ def _of_searching() -> Rules:
     return {"SEARCH_KEYS": (searching.fine(settings.SEARCH_KEYS), wanted)}
 
 
+def _of_the_console() -> Rules:
+    fine = settings.CONSOLE_TENANTS is None or _names_a_function(settings.CONSOLE_TENANTS)
+    return {"CONSOLE_TENANTS": (fine, "the dotted path of a function, or None")}
+
+
 def _of_metrics() -> Rules:
     """A token must fit into a header; and what is told by endpoint is kept for each of them."""
     token = settings.METRICS_TOKEN
@@ -203,6 +210,13 @@ def _is_proxy(url: str | None) -> bool:
         parts = urlsplit(url)
         return parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
     except ValueError:
+        return False
+
+
+def _names_a_function(path: str) -> bool:
+    try:
+        return callable(import_string(path))
+    except ImportError:
         return False
 
 

@@ -35,7 +35,7 @@ from webhook_delivery.lifecycle.sequences import sequence_of
 from webhook_delivery.lifecycle.settling import settle_apart
 from webhook_delivery.loading import load, rows_of
 from webhook_delivery.locking import insist
-from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Event, Transition
+from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Transition
 
 __all__ = [
     "Owed",
@@ -68,18 +68,16 @@ def claim(
     limit: int,
     *,
     using: str,
-    event: Event | None = None,
     room: Room = lambda endpoint: PLENTY,
     look: Look | None = None,
 ) -> list[Claim]:
     """
     Take at most `limit` due deliveries, fairly among endpoints, for as long as a lease lasts.
 
-    event: take only that event's.
     room: how many of an endpoint's the worker would take; the endpoint's own limits apply besides.
     look: where the worker's look at the endpoints goes on; a new one begins at the first.
     """
-    look = look or Look(using, event)
+    look = look or Look(using)
     for lost in range(RACES):
         seen = look.due(limit)
         work = partial(take, look, seen, limit, room, using=using, lost=lost)

@@ -14,7 +14,7 @@ from webhook_delivery.locking import insist
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Event, Transition
 
 CHUNK = 500
-"""How many rows one statement changes at most, so that no lock is held for long."""
+"""How many rows are read together, or changed by one statement, at most: no lock lasts long."""
 
 
 def change(
@@ -29,12 +29,13 @@ def change(
     **changes: Any,
 ) -> list[int]:
     """
-    Change rows whose state allows it, chunk by chunk, about so many; return their ids.
+    Change rows chunk by chunk, each chunk in a transaction; return their ids.
 
-    whole: only those whose events still have their bodies, which they keep until the commit.
-
+    was: the states that allow it. changes: the columns, and what they become.
+    logged: what the log says of it; None: nothing, for something else says so.
     due: they are due now; what is released no sooner than its first attempt was wished for.
-    batch: the redelivery of many that the log names beside them.
+    most: about so many; None: all. batch: the redelivery of many that the log names beside them.
+    whole: only those whose events still have their bodies, which they keep until the commit.
     """
     rows = deliveries.filter(state__in=was).order_by("pk")
     allowed = Delivery.objects.using(deliveries.db).filter(state__in=was)

@@ -54,11 +54,27 @@ def _settle(found: list[Settled], using: str) -> list[Settled]:
 
 def _record(settled: list[Settled], rows: DeliveryQuerySet, *, now: datetime, using: str) -> None:
     """Write the attempts, and change the deliveries with one statement for each kind of outcome."""
-    Attempt.objects.using(using).bulk_create([each.as_attempt(now) for each in settled])
+    attempts = [each.as_attempt(now) for each in settled]
+    _leave_out_erased(attempts, rows)
+    Attempt.objects.using(using).bulk_create(attempts)
     _change(settled, rows, now=now, using=using)
     lanes.hear(settled, now=now, using=using)
     sequences.move_up([each.finding.claim for each in settled], using=using)
     _tell(settled, using)
+
+
+def _leave_out_erased(attempts: list[Attempt], rows: DeliveryQuerySet) -> None:
+    """
+    Keep no answer to what was erased while it was being sent: it may repeat it.
+
+    Asked after the lock, by a statement of its own: one that waited would see what was before.
+    """
+    answered = [each.delivery_id for each in attempts if each.excerpt]
+    erased = rows.filter(pk__in=answered).exclude(event__erased_at=None)
+    gone = set(erased.values_list("pk", flat=True)) if answered else set()
+    for each in attempts:
+        if each.delivery_id in gone:
+            each.excerpt = b""
 
 
 def _tell(settled: list[Settled], using: str) -> None:

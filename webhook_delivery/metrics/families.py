@@ -20,8 +20,7 @@ from webhook_delivery import rollups
 from webhook_delivery.metrics.gauges import GAUGES, PARTS, Part, Reading
 from webhook_delivery.outcomes import Fault, Verdict
 from webhook_delivery.patience import TooSlow, patience
-from webhook_delivery.rollups import BOUNDS
-from webhook_delivery.totals import ARRIVED, Ending, Totals
+from webhook_delivery.totals import ARRIVED, BOUNDS, Ending, Totals
 
 T = TypeVar("T")
 
@@ -31,6 +30,7 @@ READ = "webhook_delivery_read_ok"
 EXPECTED = [
     Ending(ARRIVED, Verdict.DELIVERED),
     *map(Ending._make, product(Fault, (Verdict.RETRY, Verdict.DEAD))),
+    *map(Ending._make, product((Fault.SECRET, Fault.EXHAUSTED), (Verdict.DEFERRED,))),
 ]
 """What is told as 0 before it has happened: else nobody sees its first time as an increase."""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from math import inf
 from typing import NamedTuple
 
-from django.db.models import F, Min, Q, Sum
+from django.db.models import F, Min, Sum
 from django.utils import timezone
 
 from webhook_delivery.clock import Now
@@ -15,9 +15,7 @@ from webhook_delivery.conf import settings
 from webhook_delivery.counting import count_each
 from webhook_delivery.figures import DAY
 from webhook_delivery.models import Delivery, Endpoint, EndpointStat, Lane
-from webhook_delivery.overseeing import FAILING
 from webhook_delivery.pulse import feel
-from webhook_delivery.recording import REFUSALS
 from webhook_delivery.version import __version__
 
 COUNTED = 100_000
@@ -111,12 +109,10 @@ def of_backlog(using: str) -> Iterator[Reading]:
 def of_endpoints(using: str) -> Iterator[Reading]:
     """How many are on, and how those fare."""
     rows = Endpoint.objects.using(using)
-    off = rows.filter(state=Endpoint.State.OFF)
-    given_up = Q(state_reason__in=REFUSALS) | Q(state_reason__startswith=FAILING)
     failing = rows.on().filter(lane__failing_since__isnull=False)
     broken = Lane.objects.using(using).filter(openings__gt=0, endpoint__state=Endpoint.State.ON)
     states = {str(state): rows.filter(state=state) for state in Endpoint.State}
-    others = {"off itself": off.filter(given_up), "failing": failing, "broken": broken}
+    others = {"off itself": rows.off_by_itself(), "failing": failing, "broken": broken}
     counted = count_each({**states, **others}, cap=COUNTED, using=using)
     for state in states:
         yield Reading("webhook_delivery_endpoints", counted[state].of, (state,))

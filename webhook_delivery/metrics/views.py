@@ -1,4 +1,4 @@
-"""The page that Prometheus scrapes: for who has the token, or may see deliveries in the admin."""
+"""The page that Prometheus scrapes: for who has the token, or may see all deliveries there are."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from webhook_delivery.conf import settings
 from webhook_delivery.metrics.families import Rows
 from webhook_delivery.models import Delivery
+from webhook_delivery.tenancy import tenants_of
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -30,7 +31,8 @@ def prometheus(request: HttpRequest) -> HttpResponse:
     Say what the rows say now, in Prometheus' text format, or in OpenMetrics if that is asked for.
 
     Who shows `METRICS_TOKEN` as a bearer token may ask, and users of the staff who may view
-    deliveries. Others are refused: with 401 if there is a token to show, else with 403.
+    deliveries, of all tenants. Others are refused: with 401 if there is a token to show, else with
+    403.
     """
     if not (_has_token(request) or _may_look(request)):
         return _refusal()
@@ -47,8 +49,10 @@ def _has_token(request: HttpRequest) -> bool:
 
 
 def _may_look(request: HttpRequest) -> bool:
+    """Whoever sees some tenants only would see the sums of all of them here."""
     user = getattr(request, "user", None)
-    return bool(user and user.is_active and user.is_staff and user.has_perm(PERMISSION))
+    may_view = user and user.is_active and user.is_staff and user.has_perm(PERMISSION)
+    return bool(may_view) and tenants_of(request) is None
 
 
 def _refusal() -> HttpResponse:

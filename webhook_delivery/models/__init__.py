@@ -3,13 +3,7 @@
 from webhook_delivery.models.answer import KeptAnswer
 from webhook_delivery.models.asking import EndpointQuerySet
 from webhook_delivery.models.batch import BatchQuerySet, RedeliveryBatch
-from webhook_delivery.models.delivery import (
-    DeadLetter,
-    Delivery,
-    DeliveryQuerySet,
-    FailureGroup,
-    Overview,
-)
+from webhook_delivery.models.delivery import Delivery, DeliveryQuerySet
 from webhook_delivery.models.endpoint import Endpoint
 from webhook_delivery.models.event import Event, EventQuerySet, SearchKey
 from webhook_delivery.models.failure import Acknowledgement
@@ -17,6 +11,7 @@ from webhook_delivery.models.lane import Lane
 from webhook_delivery.models.log import Attempt, Transition
 from webhook_delivery.models.notice import Notice
 from webhook_delivery.models.operation import ConsoleAction, Doorbell, Walk
+from webhook_delivery.models.screens import DeadLetter, FailureGroup, Overview
 from webhook_delivery.models.secret import Secret
 from webhook_delivery.models.statistics import EndpointStat, RollUp
 from webhook_delivery.models.subscription import Subscription

@@ -27,19 +27,27 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
     def on(self) -> Self:
+        """Those that are sent what they are owed."""
         return self.filter(state=self.model.State.ON)
 
     def paused(self) -> Self:
+        """Those for which it is held until they are on again."""
         return self.filter(state=self.model.State.PAUSED)
 
     def off(self) -> Self:
+        """Those to which what happens meanwhile is not delivered."""
         return self.filter(state=self.model.State.OFF)
+
+    def off_by_itself(self) -> Self:
+        """Off, though no person wished it: they failed for days, or want nothing more."""
+        return self.off().filter(off_by_itself=True)
 
     def failing(self) -> Self:
         """Nothing has arrived since an attempt failed; `lane.failing_since` says since when."""
         return self.filter(lane__failing_since__isnull=False)
 
     def for_tenant(self, tenant: str) -> Self:
+        """Those that hear of this tenant's events; empty: of those for none."""
         return self.filter(tenant=tenant)
 
     def owned_by(self, owner: models.Model | str) -> Self:
@@ -154,14 +162,17 @@ class DeliverySentences(models.QuerySet["Delivery"]):
         """
         Send these again with a fresh budget of attempts; only dead and delivered ones are.
 
-        by: the user who asks (or a name); reason: why. Both are kept. Without a rate, all are due
-        at once: returns what was done and left.
-
+        by: the user who asks (or a name); it is kept.
+        reason: why, which is kept too.
         rate: how many a second; then it is a redelivery of many, which goes on by itself, and is
-            returned. canary: so many first, and no more if all of them fail. stop_above: percent of
-            the last hundred that may fail. once: one attempt each, without retries.
+            returned. None: all are due at once; returns what was done and left.
+        canary: with a rate, so many first, and no more if all of them fail.
+        stop_above: with a rate, percent of the last hundred that may fail.
+        once: with a rate, one attempt each, without retries.
+
         Raises `gradual.TooMany` if these are more than can be kept by number, and were narrowed by
-        something else than the sentences of this class; TypeError for a canary without a rate.
+        something else than the sentences of this class; TypeError for a canary without a rate;
+        ValidationError for no sensible rate.
         """
         # The verbs live above the rows; names instead of imports keep imports pointing down.
         if rate is None and gradually:

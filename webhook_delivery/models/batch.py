@@ -14,9 +14,11 @@ from webhook_delivery.clock import Now, seconds_until_first
 
 class BatchQuerySet(models.QuerySet["RedeliveryBatch"]):
     def running(self) -> Self:
+        """Those that send: neither paused, cancelled nor done."""
         return self.filter(state=RedeliveryBatch.State.RUNNING)
 
     def unfinished(self) -> Self:
+        """Those that run, and those that may go on."""
         return self.filter(state__in=RedeliveryBatch.UNFINISHED)
 
     def due(self) -> Self:
@@ -103,3 +105,13 @@ class RedeliveryBatch(models.Model):
 
     def __str__(self) -> str:
         return _("redelivery %(pk)s") % {"pk": self.pk}
+
+    @property
+    def seen_to(self) -> int:
+        """How many have been sent, or had to be left."""
+        return self.sent + self.left
+
+    @property
+    def whole(self) -> int:
+        """How many there are in all: more than were counted, if it has seen to more."""
+        return max(self.expected, self.seen_to)

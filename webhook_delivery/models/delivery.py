@@ -14,6 +14,7 @@ from webhook_delivery.models.asking import DeliverySentences, moment, only, sent
 from webhook_delivery.models.endpoint import Endpoint
 from webhook_delivery.models.event import Event, SearchKey, event_of
 from webhook_delivery.outcomes import Fault
+from webhook_delivery.references import number_in
 
 if TYPE_CHECKING:
     import uuid
@@ -26,6 +27,7 @@ MYPY = False
 
 class DeliveryQuerySet(DeliverySentences, models.QuerySet["Delivery"]):
     def pending(self) -> Self:
+        """Waiting for an attempt, the first or another."""
         return self.filter(state=Delivery.State.PENDING)
 
     def pending_by_index(self) -> Self:
@@ -34,20 +36,25 @@ class DeliveryQuerySet(DeliverySentences, models.QuerySet["Delivery"]):
         return self.filter(**range_) if connections[self.db].vendor == "mysql" else self.pending()
 
     def sending(self) -> Self:
+        """Claimed by a worker, which sends them or is about to."""
         return self.filter(state=Delivery.State.SENDING)
 
     @sentence("state", lambda: "delivered")
     def delivered(self) -> Self:
+        """Those that have arrived."""
         return self.filter(state=Delivery.State.DELIVERED)
 
     @sentence("state", lambda: "dead")
     def dead(self) -> Self:
+        """Dead letters: not attempted again unless a person acts."""
         return self.filter(state=Delivery.State.DEAD)
 
     def discarded(self) -> Self:
+        """Dead letters that were hidden."""
         return self.filter(state=Delivery.State.DISCARDED)
 
     def held(self) -> Self:
+        """Kept, not sent, while their endpoints are not on."""
         return self.filter(state=Delivery.State.HELD)
 
     def due(self) -> Self:
@@ -72,24 +79,27 @@ class DeliveryQuerySet(DeliverySentences, models.QuerySet["Delivery"]):
         return seconds_until_first(self, "due_at")
 
     def unfinished(self) -> Self:
+        """Pending, sending or held: neither delivered, dead nor discarded."""
         return self.exclude(state__in=Delivery.TERMINAL)
 
     @sentence("endpoint", lambda endpoint: endpoint.pk)
     def for_endpoint(self, endpoint: Endpoint) -> Self:
+        """Owed to this endpoint."""
         return self.filter(endpoint=endpoint)
 
     def on_primary(self) -> Self:
         """The same rows where they can be changed: a router may read from a replica."""
-        return self.using(self._db or router.db_for_write(self.model))  # type: ignore[attr-defined]
+        return self.using(self._db or router.db_for_write(self.model, **self._hints))  # type: ignore[attr-defined]
 
     def named(self, *names: str) -> Self:
         """Deliveries by their number, or by the `webhook-id` that receivers saw."""
-        numbers = [int(name) for name in names if name.isdecimal() and len(name) < 19]
+        numbers = [number for name in names if (number := number_in(name)) is not None]
         events = [event for name in names if (event := event_of(name))]
         return self.filter(models.Q(pk__in=numbers) | models.Q(event__in=events))
 
     @sentence("since", moment)
     def since(self, moment: datetime) -> Self:
+        """Created then or later."""
         return self.filter(created_at__gte=moment)
 
     @sentence("event_type")
@@ -113,6 +123,7 @@ class DeliveryQuerySet(DeliverySentences, models.QuerySet["Delivery"]):
 
     @sentence("reason", only)
     def because(self, *faults: Fault | str) -> Self:
+        """Those whose last attempt failed of one of these."""
         return self.filter(reason__in=faults)
 
 
@@ -178,14 +189,16 @@ class Delivery(models.Model):
     )
     """As its endpoint wished it when the event happened: each attempt sends the same bytes."""
     attempts_made = models.PositiveIntegerField(_("attempts"), default=0)
+    """How many were claimed, whether they have ended or not."""
     attempts_forgiven = models.PositiveIntegerField(_("attempts forgiven"), default=0)
-    """How many attempts do not count against the budget: those before the last redelivery, and
-    those that were deferred."""
+    """How many do not count against the budget: those before the last redelivery, or deferred."""
     last_status = models.PositiveSmallIntegerField(_("last status"), null=True, blank=True)
+    """Of the answer to the last attempt; NULL: none came."""
     reason = models.CharField(_("reason"), max_length=20, blank=True)
     """The fault of the last attempt, as `outcomes.Fault` names it."""
     created_at = models.DateTimeField(_("created"), default=timezone.now)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    """When it was delivered, or became dead; NULL: it has not ended."""
 
     objects = DeliveryQuerySet.as_manager()
 
@@ -218,33 +231,3 @@ class Delivery(models.Model):
     def attempts_in_run(self) -> int:
         """Attempts made since publishing, or since the last redelivery, that count."""
         return self.attempts_made - self.attempts_forgiven
-
-
-class DeadLetter(Delivery):
-    """The console's list of deliveries that need a person; rights are those of deliveries."""
-
-    class Meta:
-        proxy = True
-        default_permissions = ()
-        verbose_name = _("dead letter")
-        verbose_name_plural = _("dead letters")
-
-
-class FailureGroup(Delivery):
-    """The console's page of dead letters by endpoint and reason; rights are those of deliveries."""
-
-    class Meta:
-        proxy = True
-        default_permissions = ()
-        verbose_name = _("failure group")
-        verbose_name_plural = _("failure groups")
-
-
-class Overview(Delivery):
-    """The console's first page; rights are those of deliveries."""
-
-    class Meta:
-        proxy = True
-        default_permissions = ()
-        verbose_name = _("overview")
-        verbose_name_plural = _("overview")

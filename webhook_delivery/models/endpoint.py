@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import keys
+from webhook_delivery.hostnames import origin_of
 from webhook_delivery.models.asking import EndpointQuerySet
 from webhook_delivery.models.fields import (
     AddressField,
@@ -66,6 +67,7 @@ class Endpoint(models.Model):
 
     name = models.CharField(_("name"), max_length=200)
     url = AddressField(_("URL"), max_length=2048, validators=[validate_url])
+    """In one form: names in ASCII, paths encoded once."""
     tenant = models.CharField(
         _("tenant"),
         max_length=100,
@@ -86,12 +88,17 @@ class Endpoint(models.Model):
         help_text=_("Who is written to when it fails for long, is switched off, or is well again."),
     )
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ON)
+    """On, it is sent what it is owed; paused, that is held; off, nothing new is owed to it."""
     state_reason = models.CharField(_("why"), max_length=200, blank=True)
+    """Why it is not on; empty if it is."""
     resume_at = models.DateTimeField(_("paused until"), null=True, blank=True)
     """When a paused one is switched on by itself; NULL: a person does it."""
+    off_by_itself = models.BooleanField(default=False, db_default=False, editable=False)
+    """Whether no person switched it off: it failed for days, or said that it wants nothing more."""
     timeout_seconds = models.FloatField(
         _("timeout in seconds"), null=True, blank=True, validators=[validate_timeout]
     )
+    """Of one attempt; NULL: `TIMEOUT_SECONDS`."""
     retry_schedule = models.JSONField(
         _("retry schedule"),
         null=True,
@@ -129,6 +136,7 @@ class Endpoint(models.Model):
         ),
     )
     sealed_headers = models.BinaryField(_("sealed headers"), default=bytes, blank=True)
+    """What `set_headers` keeps; the same of the certificate below."""
     ca_bundle = models.TextField(
         _("certificate authorities"),
         blank=True,
@@ -185,6 +193,11 @@ class Endpoint(models.Model):
         more = "…" if parts.path.strip("/") or parts.query else ""
         return f"{parts.scheme}://{parts.hostname or ''}{port}/{more}"
 
+    def leads_elsewhere(self, url: str, ca_bundle: str) -> bool:
+        """Whether these would send to another server, or trust others to say which one it is."""
+        moved = origin_of(url) != origin_of(self.url)
+        return moved or ca_bundle.split() != self.ca_bundle.split()
+
     @property
     @sensitive_variables()
     def kept_headers(self) -> dict[str, str]:
@@ -209,6 +222,7 @@ class Endpoint(models.Model):
         Show this certificate to receivers that ask for one; sealed at rest.
 
         pem: the certificate, its chain and its private key; empty: none is shown.
+
         Raises ValidationError for what is no certificate with its key.
         """
         validate_client_certificate(pem)

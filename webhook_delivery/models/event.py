@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.references import references_of
+from webhook_delivery.searching import LONGEST
 
 if TYPE_CHECKING:
     from webhook_delivery.models.delivery import DeliveryQuerySet
@@ -75,6 +76,7 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.filter(tenant=tenant)
 
     def since(self, moment: datetime) -> Self:
+        """Published then or later."""
         return self.filter(created_at__gte=moment)
 
     def whole(self) -> Self:
@@ -96,13 +98,17 @@ class Event(models.Model):
         deliveries: DeliveryQuerySet
 
     id = models.UUIDField(primary_key=True, default=new_event_id, editable=False)
+    """In the order of time, and not to be guessed; receivers see it as `webhook_id`."""
     event_type = models.CharField(_("event type"), max_length=200)
     tenant = models.CharField(_("tenant"), max_length=100, blank=True)
+    """Whose it is: only endpoints of the same tenant are owed it; empty: of those for none."""
     idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True, blank=True)  # noqa: DJ001 - NULL is never equal, so it may repeat
+    """What makes a second event of the same tenant be this one; NULL: nothing does."""
     key = models.CharField(_("ordering key"), max_length=200, blank=True)
     """Events of one key reach each endpoint in order; empty: in no order."""
     content_type = models.CharField(_("content type"), max_length=100, default="application/json")
     body = models.BinaryField(_("body"))
+    """The bytes that each attempt sends and signs; empty once they were removed."""
     source = models.CharField(_("source object"), max_length=200, blank=True)
     """What it is about, as `references` names rows: `shop.order:7`."""
     created_at = models.DateTimeField(_("happened"), default=timezone.now)
@@ -159,8 +165,6 @@ class Event(models.Model):
 
 class SearchKey(models.Model):
     """One value out of an event's body, by which people look for it: `order_id` is `7`."""
-
-    LONGEST = 100
 
     event = models.ForeignKey(Event, models.CASCADE, related_name="search_keys")
     key = models.CharField(_("key"), max_length=50)

@@ -38,6 +38,7 @@ class Lane(models.Model):
     class Meta:
         verbose_name = _("lane")
         verbose_name_plural = _("lanes")
+        default_permissions = ()
 
     def __str__(self) -> str:
         return f"lane {self.pk}"

@@ -32,17 +32,23 @@ class Attempt(models.Model):
 
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempts", db_index=False)
     number = models.PositiveIntegerField(_("number"))
+    """The first of a delivery is 1; redelivering goes on counting."""
     trigger = models.CharField(_("trigger"), max_length=10, choices=Delivery.Trigger)
     started_at = models.DateTimeField(_("started"))
     duration_ms = models.PositiveIntegerField(_("duration in ms"), null=True)
+    """Milliseconds; NULL: nobody knows, as when its worker was lost."""
     status = models.PositiveSmallIntegerField(_("status"), null=True)
+    """Of the answer; NULL: none came."""
     fault = models.CharField(_("fault"), max_length=20, blank=True)
+    """Why it did not deliver, as `outcomes.Fault` names it; empty: it did."""
     detail = models.CharField(_("detail"), max_length=200, blank=True)
     excerpt = Bytes(_("start of the answer"), blank=True)
+    """At most 2 KB, in which what only the receiver may know is masked."""
     verdict = models.CharField(
         _("verdict"), max_length=10, choices=[(verdict, verdict) for verdict in Verdict]
     )
     next_due_at = models.DateTimeField(_("next attempt"), null=True)
+    """When the one after it was to be made; NULL: none was."""
 
     class Meta:
         verbose_name = _("attempt")

@@ -26,7 +26,7 @@ class Notice(models.Model):
     """When it is to be tried, for the first time or again; NULL: not any more."""
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
-    """NULL though it is not due: it was given up."""
+    """NULL though it is not due: it was given up, or there was nobody left to write to."""
 
     class Meta:
         verbose_name = _("notice")

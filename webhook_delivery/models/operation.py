@@ -29,6 +29,7 @@ class Doorbell(models.Model):
     class Meta:
         verbose_name = _("doorbell")
         verbose_name_plural = _("doorbells")
+        default_permissions = ()
 
     def __str__(self) -> str:
         return "doorbell"

@@ -32,6 +32,7 @@ class Secret(models.Model):
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="secrets")
     sealed = models.BinaryField(_("sealed secret"))
     valid_until = models.DateTimeField(_("valid until"), null=True, blank=True)
+    """Until when it signs; NULL: until it is replaced."""
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = SecretQuerySet.as_manager()
@@ -51,7 +52,7 @@ class Secret(models.Model):
     @sensitive_variables()
     def keep(cls, endpoint: Endpoint, secret: str) -> Secret:
         """
-        Seal a `whsec_` secret for the endpoint and store it.
+        Seal a `whsec_` or `whsk_` secret for the endpoint and store it.
 
         Raises `signing.InvalidSecret` for one that could not sign.
         """
@@ -60,5 +61,5 @@ class Secret(models.Model):
         return cls.objects.using(endpoint._state.db).create(endpoint_id=endpoint.pk, sealed=sealed)
 
     def reveal(self) -> str:
-        """Return the `whsec_` text, or raise `keys.SecretUnavailable`."""
+        """Return the text, `whsec_` or `whsk_`, or raise `keys.SecretUnavailable`."""
         return keys.unseal(bytes(self.sealed), owner=self.endpoint_id)

@@ -13,6 +13,7 @@ from webhook_delivery.models.endpoint import Endpoint
 
 class StatQuerySet(models.QuerySet["EndpointStat"]):
     def since(self, moment: datetime) -> Self:
+        """Hours that began then or later."""
         return self.filter(hour__gte=moment)
 
 
@@ -27,7 +28,7 @@ class EndpointStat(models.Model):
     dead = models.PositiveIntegerField(_("dead"), default=0)
     """Attempts after which a delivery was dead."""
     durations = models.JSONField(_("durations"), default=list)
-    """How many lasted how long, by `rollups.BOUNDS`."""
+    """How many lasted how long, by `totals.BOUNDS`."""
     answers = models.JSONField(_("answers"), default=dict)
     """How many ended how: by HTTP status, or by fault."""
 

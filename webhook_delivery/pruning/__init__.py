@@ -150,6 +150,8 @@ def _kinds(using: str) -> list[Kind]:
         Events(using),
         Bodies(using),
         Records("actions", retention.actions, using),
+        Records("notices", retention.notices, using),
+        Records("answers", retention.answers, using, order="created_at"),
         Records("batches", retention.batches, using),
         Records("hours", retention.hours, using, order="hour"),
     ]

@@ -25,6 +25,8 @@ def foretell(*, using: str) -> dict[str, Number]:
         "events": _ahead(Events.name, retention.needless_events(using=using)),
         "bodies": _ahead(Bodies.name, retention.bodies(using=using)),
         "actions": retention.actions(using=using),
+        "notices": retention.notices(using=using),
+        "answers": retention.answers(using=using),
         "batches": retention.batches(using=using),
         "hours": retention.hours(using=using),
     }

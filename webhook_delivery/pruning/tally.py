@@ -15,6 +15,10 @@ class Tally:
     bodies: int = 0
     """Emptied; the events are still there."""
     actions: int = 0
+    notices: int = 0
+    """Mails that were owed to the people behind endpoints."""
+    answers: int = 0
+    """Of the API, to requests with an Idempotency-Key."""
     batches: int = 0
     hours: int = 0
     refused: int = 0
@@ -26,7 +30,8 @@ class Tally:
     def rows(self) -> int:
         """All but the attempts, which go with their deliveries."""
         owed = self.deliveries + self.events + self.bodies
-        return owed + self.actions + self.batches + self.hours
+        kept = self.actions + self.notices + self.answers
+        return owed + kept + self.batches + self.hours
 
     def add(self, **counts: int) -> None:
         for name, count in counts.items():

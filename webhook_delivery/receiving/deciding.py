@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
-from webhook_delivery.receiving.replays import Standing, Turn, exists
+from webhook_delivery.receiving.replays import Known, Turn, exists
 from webhook_delivery.receiving.requests import Webhook
 from webhook_delivery.signing import PRIVATE, PUBLIC, SHARED, InvalidSecret
 from webhook_delivery.verifying import InvalidSignature, verify
@@ -179,11 +179,11 @@ class _Gate:
             raise ImproperlyConfigured(f"@receives(replay={self.replay!r}): no such cache.")
         turn = Turn(self.replay, f"{path}\n{webhook_id}", self.busy, self.remember)
         match turn.begin():
-            case Standing.NEW:
+            case Known.NEW:
                 return _Entry(turn)
-            case Standing.DONE:
+            case Known.DONE:
                 return _said("Processed before.", 200)
-            case Standing.BUSY:
+            case Known.BUSY:
                 return _said("Being processed; send it again later.", 503)
 
 

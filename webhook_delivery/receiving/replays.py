@@ -18,7 +18,7 @@ logger = log_of(__name__)
 DONE = "done"
 
 
-class Standing(enum.Enum):
+class Known(enum.Enum):
     """What is known of a webhook."""
 
     NEW = enum.auto()
@@ -46,12 +46,12 @@ class Turn:
         """Ids are anybody's text, and a key is not."""
         return f"webhook_delivery:{hashlib.sha256(self.name.encode(errors='replace')).hexdigest()}"
 
-    def begin(self) -> Standing:
+    def begin(self) -> Known:
         """Take the turn, unless the webhook was processed, or is being processed."""
         cache = caches[self.cache]
         if cache.add(self._key, self._token, self.busy):
-            return Standing.NEW
-        return Standing.DONE if cache.get(self._key) == DONE else Standing.BUSY
+            return Known.NEW
+        return Known.DONE if cache.get(self._key) == DONE else Known.BUSY
 
     def succeed(self) -> None:
         """Remember it once what the view wrote is committed, if a transaction is open."""

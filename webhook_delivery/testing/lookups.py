@@ -12,14 +12,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-
-class _Nothing:
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-NOTHING = _Nothing()
-"""What is found where nothing is."""
+from webhook_delivery.paths import NOTHING, member
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "exact": operator.eq,
@@ -65,19 +58,11 @@ def _follow(document: Any, path: list[str]) -> tuple[Any, str]:
     """Walk the path; its last word is an operator if there is no such name."""
     found = document
     for index, word in enumerate(path):
-        inner = _inner(found, word)
+        inner = member(found, word)
         if inner is NOTHING and word in OPERATORS and index == len(path) - 1:
             return found, word
         found = inner
     return found, "exact"
-
-
-def _inner(found: Any, word: str) -> Any:
-    if isinstance(found, dict):
-        return found.get(word, NOTHING)
-    if isinstance(found, list) and word.isdecimal() and int(word) < len(found):
-        return found[int(word)]
-    return NOTHING
 
 
 def _fits(compare: str, found: Any, expected: Any) -> bool:

@@ -8,27 +8,36 @@ from django.db.models import F
 
 from webhook_delivery.clock import Now, seconds_until_first
 from webhook_delivery.models import (
+    Acknowledgement,
     Attempt,
+    ConsoleAction,
     Delivery,
     Endpoint,
     Event,
+    KeptAnswer,
     Lane,
+    Notice,
     RedeliveryBatch,
     Secret,
     Transition,
 )
 
 MOMENTS = {
-    Event: ["created_at"],
+    Event: ["created_at", "deliver_at", "expires_at", "pruned_at", "erased_at"],
     Delivery: ["created_at", "due_at", "ended_at"],
     Attempt: ["started_at", "next_due_at"],
     Transition: ["at"],
-    Lane: ["blocked_until", "paced_until"],
+    Lane: ["blocked_until", "paced_until", "failing_since", "failed_at", "warned_at"],
     RedeliveryBatch: ["created_at", "due_at", "ended_at"],
-    Endpoint: ["resume_at"],
-    Secret: ["valid_until"],
+    Endpoint: ["created_at", "updated_at", "resume_at"],
+    Secret: ["created_at", "valid_until"],
+    Acknowledgement: ["at", "until"],
+    Notice: ["created_at", "due_at", "sent_at"],
+    ConsoleAction: ["created_at"],
+    KeptAnswer: ["created_at"],
 }
-"""All of them move together, so that rows and their log still say the same."""
+"""All of them move together, so that rows and their log still say the same. The hours of endpoints
+stay where they are, and so does what workers say of themselves: nobody worked meanwhile."""
 MOMENT = timedelta(seconds=0.01)
 """So that what is due then, by clocks of any precision, is past."""
 

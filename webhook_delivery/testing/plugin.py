@@ -24,8 +24,9 @@ def webhooks(db: None) -> Iterator[Webhooks]:
 @pytest.fixture
 def webhook_receiver() -> Iterator[Receiver]:
     """Start a receiver on a real socket, and let endpoints be on this machine."""
+    from webhook_delivery.conf import settings
     from webhook_delivery.testing.permitting import loopback_permitted
     from webhook_delivery.testing.receiver import Receiver
 
-    with loopback_permitted(), Receiver() as running:
+    with loopback_permitted(), Receiver(prefix=settings.HEADER_PREFIX) as running:
         yield running

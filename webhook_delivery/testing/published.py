@@ -12,7 +12,8 @@ from typing import Any
 from webhook_delivery import fitting
 from webhook_delivery.models import Endpoint, Event
 from webhook_delivery.outcomes import patterns_matching
-from webhook_delivery.testing.lookups import NOTHING, Difference, differences
+from webhook_delivery.paths import NOTHING
+from webhook_delivery.testing.lookups import Difference, differences
 
 SHOWN = 20
 """How many events a message lists, at most."""

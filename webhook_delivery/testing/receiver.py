@@ -16,12 +16,14 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
 
 from webhook_delivery.testing.replies import Reply
 from webhook_delivery.verifying import InvalidSignature, verify
 
+PREFIX = "webhook-"
 SILENCE = 0
 """In a script: take the request, and never answer."""
 
@@ -39,10 +41,11 @@ class Received:
     status: int
     verified: bool | None
     """Whether the signature fits; None if no secret was given for the path."""
+    prefix: str = PREFIX
 
     @property
     def webhook_id(self) -> str:
-        return self.headers["webhook-id"]
+        return self.headers[f"{self.prefix}id"]
 
     def json(self) -> Any:
         """Return the body, read as JSON."""
@@ -67,6 +70,7 @@ class Receiver:
     Serves on loopback until closed; paths without a script, or at its end, answer 200.
 
     port: 0: any that is free. heard: is told of each request. verifier: judges signatures.
+    prefix: what the headers' names begin with, as `HEADER_PREFIX` says.
 
     What goes to a running one goes over its socket, also where `Webhooks` catches all else.
     """
@@ -79,7 +83,8 @@ class Receiver:
         *,
         port: int = 0,
         heard: Callable[[Received], None] | None = None,
-        verifier: Verifier = verify,
+        verifier: Verifier | None = None,
+        prefix: str = PREFIX,
     ) -> None:
         self.received: list[Received] = []
         """What has come in."""
@@ -90,7 +95,8 @@ class Receiver:
         self.arrived = threading.Condition()
         self._scripts: dict[str, deque[Reply]] = defaultdict(deque)
         self._heard = heard
-        self._verifier = verifier
+        self._verifier = verifier or partial(verify, prefix=prefix)
+        self._prefix = prefix
         self._closing = threading.Event()
         self._server = _Server(("127.0.0.1", port), _handler_for(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
@@ -141,7 +147,8 @@ class Receiver:
             script = self._scripts[path]
             reply = script.popleft() if script else Reply(200)
             verified = self._verify(path, headers, body)
-            got = Received(path, headers, body, time.time(), port, reply.status, verified)
+            seen = path, headers, body, time.time(), port, reply.status
+            got = Received(*seen, verified, self._prefix)
             self.received.append(got)
             self.arrived.notify_all()
         if self._heard:

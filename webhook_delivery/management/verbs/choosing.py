@@ -15,11 +15,17 @@ from webhook_delivery.management.verbs.verb import misused
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint, Event
 from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
-from webhook_delivery.selecting import InvalidSelection, selected, selection_of
+from webhook_delivery.references import number_in
+from webhook_delivery.selecting import (
+    FATES,
+    LARGEST_STATUS,
+    InvalidSelection,
+    selected,
+    selection_of,
+)
 
 STANDARD = "-"
 """The name of the standard input or output, in the place of others."""
-FATES = ("delivered", "failed", "waiting", "left", "ahead")
 FILTERS = (
     "state", "endpoint", "event_type", "reason", "status", "tenant", "since", "until",
     "died_since", "died_until", "q", "source", "batch", "fate",
@@ -42,7 +48,12 @@ def add_filters(parser: CommandParser) -> None:
     add("--type", "--event-type", dest="event_type", metavar="TYPE", help="order.paid, or order.*")
     faults = [*map(str, Fault)]
     add("--reason", "--because", choices=faults, metavar="REASON", help=", ".join(faults))
-    add("--status", type=within(0, 999), metavar="CODE", help="of the last answer; 0: none came")
+    add(
+        "--status",
+        type=within(0, LARGEST_STATUS),
+        metavar="CODE",
+        help="of the last answer; 0: none came",
+    )
     add("--tenant", metavar="TENANT", help="that the event was published for")
     add("--since", type=moment, metavar="WHEN", help="created since: ISO 8601, or 24h, 7d")
     add("--until", type=moment, metavar="WHEN", help="created before")
@@ -129,15 +140,15 @@ def _unknown(database: str, names: list[str]) -> Iterable[str]:
     rows = Delivery.objects.using(database).named(*names).values_list("pk", "event_id")
     known = {one for row in rows for one in row}
     for name in names:
-        if (event_of(name) or (int(name) if name.isdecimal() else None)) not in known:
+        if (event_of(name) or number_in(name)) not in known:
             yield name
 
 
 def the_endpoint(database: str, named: str) -> Endpoint:
     """The one endpoint with this number or name."""
     endpoints = Endpoint.objects.using(database)
-    by_number = named.isdecimal() and len(named) < 19
-    found = list(endpoints.filter(pk=named) if by_number else endpoints.filter(name=named))
+    pk = number_in(named)
+    found = list(endpoints.filter(name=named) if pk is None else endpoints.filter(pk=pk))
     if not found:
         raise misused(f"No endpoint is called {named!r}.")
     if len(found) > 1:

@@ -15,6 +15,7 @@ from webhook_delivery.management.verbs.choosing import add_who, the_endpoint
 from webhook_delivery.management.verbs.reading import coming, positive, within
 from webhook_delivery.management.verbs.verb import CHANGING, LOOKING, Verb
 from webhook_delivery.outcomes import Fault
+from webhook_delivery.selecting import LARGEST_STATUS
 
 COLUMNS = {
     "failure": ("endpoint", "name", "reason", "status"),
@@ -83,7 +84,7 @@ class Acknowledge(Verb):
         faults = [*map(str, Fault)]
         parser.add_argument("reason", choices=faults, metavar="REASON", help=", ".join(faults))
         said = "of the last answers; default: there was none"
-        status = within(0, 999)
+        status = within(0, LARGEST_STATUS)
         parser.add_argument("status", nargs="?", type=status, default=0, metavar="CODE", help=said)
         add_who(parser)
         cls.add_own(parser)

@@ -32,9 +32,9 @@ class Forward(Verb):
     ) -> None:
         row, to = the_event(self.database, event), the_endpoint(self.database, endpoint)
         if dry_run:
-            obstacle, made = forwarding.obstacle(row, to.pk), None
+            obstacle, made = forwarding.obstacle(row, to.pk, using=self.database), None
         else:
-            done = forwarding.forward(row, to.pk, by=by, reason=why)
+            done = forwarding.forward(row, to.pk, by=by, reason=why, using=self.database)
             obstacle, made = done.obstacle, done.delivery and done.delivery.pk
         said = obstacle or f"{'Would be' if dry_run else 'Is'} sent to {to}."
         told = {"delivery": made, "obstacle": obstacle, "dry_run": dry_run, "message": said}

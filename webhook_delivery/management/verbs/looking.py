@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db.models import Prefetch
 
 from webhook_delivery import health
 from webhook_delivery.backlog import backlog_of
@@ -13,7 +14,7 @@ from webhook_delivery.management.tables import facts, table
 from webhook_delivery.management.verbs.choosing import add_filters, chosen
 from webhook_delivery.management.verbs.reading import positive
 from webhook_delivery.management.verbs.verb import LOOKING, Verb, misused
-from webhook_delivery.models import Delivery
+from webhook_delivery.models import Attempt, Delivery
 
 SHOWN = 50
 
@@ -60,7 +61,9 @@ class Show(Verb):
 
     def run(self, *, delivery: str, **options: Any) -> None:
         found = Delivery.objects.using(self.database).named(delivery)
-        rows = [detailed(each) for each in found.select_related("event", "endpoint")]
+        whole = found.select_related("event", "endpoint").defer("event__body")
+        log = Attempt.objects.using(self.database).defer("excerpt")
+        rows = [detailed(each) for each in whole.prefetch_related(Prefetch("attempts", log))]
         if not rows:
             raise misused(f"There is no delivery or event {delivery!r}.")
         self.say(rows, "\n\n".join(page(each, self.style) for each in rows))

@@ -11,11 +11,12 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from webhook_delivery.endpoints import LONGEST_PAUSE
 from webhook_delivery.models import Delivery
+from webhook_delivery.references import number_in
 from webhook_delivery.validation import validate_rate
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-LONGEST_PAUSE = timedelta(days=366)
 
 
 def positive(text: str) -> int:
@@ -26,9 +27,9 @@ def positive(text: str) -> int:
 
 def number(text: str) -> int:
     """The number of a row."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+    if (found := number_in(text)) is None:
         raise ArgumentTypeError("use a number")
-    return int(text)
+    return found
 
 
 def within(least: int, most: int) -> Callable[[str], int]:

@@ -11,9 +11,9 @@ from django.core.management.base import CommandParser
 from webhook_delivery import batches
 from webhook_delivery.management.tables import facts, table
 from webhook_delivery.management.verbs.choosing import add_who
-from webhook_delivery.management.verbs.following import facts_of, watch
 from webhook_delivery.management.verbs.reading import number, positive, rate_or_none
 from webhook_delivery.management.verbs.verb import LOOKING, SENDING, Verb, misused
+from webhook_delivery.management.verbs.watching import facts_of_each, watch
 from webhook_delivery.models import RedeliveryBatch
 
 State = RedeliveryBatch.State
@@ -47,7 +47,7 @@ class Redeliveries(Verb):
             numbers = list(rows.values_list("pk", flat=True)[:limit])
             self.say_ids(numbers)
             return
-        found = [facts_of(batch) for batch in rows[:limit]]
+        found = facts_of_each(list(rows[:limit]))
         self.say(found, table(COLUMNS, found, self.style) if found else "No redeliveries match.")
 
 
@@ -98,7 +98,7 @@ class Redelivery(Verb):
         return batch
 
     def _show(self, found: list[RedeliveryBatch]) -> None:
-        told = [facts_of(batch) for batch in found]
+        told = facts_of_each(found)
         self.say(told, "\n\n".join(facts(each, self.style) for each in told))
 
     def _act(

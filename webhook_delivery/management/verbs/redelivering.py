@@ -16,9 +16,9 @@ from webhook_delivery.management.verbs.choosing import (
     selection,
     the_endpoint,
 )
-from webhook_delivery.management.verbs.following import begun
 from webhook_delivery.management.verbs.reading import moment, rate, within
 from webhook_delivery.management.verbs.verb import SENDING, Verb, misused
+from webhook_delivery.management.verbs.watching import begun
 from webhook_delivery.models import Delivery, DeliveryQuerySet, Endpoint
 from webhook_delivery.selecting import selection_of
 
@@ -29,14 +29,16 @@ HOW = ("rate", "canary", "stop_above", "once")
 
 
 def add_how(parser: CommandParser) -> None:
-    """Add how carefully it goes."""
+    """Add how carefully it goes: as it is told, whatever the console's forms begin with."""
     add = parser.add_argument_group("how carefully").add_argument
-    add("--rate", type=rate, metavar="N", help="so many a second, at most")
-    said = "send so many first, and stop if all of them fail"
+    said = "so many a second, at most; default: as fast as the endpoints' own limits allow"
+    add("--rate", type=rate, metavar="N", help=said)
+    said = "send so many first, and stop if all of them fail; default: 0, which is none"
     add("--canary", type=within(0, 1000), default=0, metavar="N", help=said)
-    said = "stop if more than so many percent of the last hundred fail"
+    said = "stop if more than so many percent of the last hundred fail; default: it goes on"
     add("--stop-above", type=within(0, 99), metavar="PERCENT", help=said)
-    add("--once", action="store_true", help="one attempt each, without retries")
+    said = "one attempt each, without retries; default: a full new schedule of them"
+    add("--once", action="store_true", help=said)
     add("--follow", action="store_true", help="stay until it has ended, and show how far it is")
 
 

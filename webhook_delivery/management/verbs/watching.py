@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from webhook_delivery import batches, missing, pulse, selecting
@@ -19,13 +20,27 @@ State = RedeliveryBatch.State
 
 def facts_of(batch: RedeliveryBatch) -> dict[str, Any]:
     """How far it is, and how it was asked for."""
-    fared = batches.progress(batch)
+    return facts_of_each([batch])[0]
+
+
+def facts_of_each(found: Sequence[RedeliveryBatch]) -> list[dict[str, Any]]:
+    """The same of many; how those fared that they sent is counted for all together."""
+    fared = batches.progress_of(found)
+    return [_facts(batch, fared[batch.pk]) for batch in found]
+
+
+def whole(batch: RedeliveryBatch) -> int:
+    """How many there are in all: more than were counted, if it has sent more."""
+    return max(batch.expected, batch.sent + batch.left)
+
+
+def _facts(batch: RedeliveryBatch, fared: batches.Progress) -> dict[str, Any]:
     return {
         "id": batch.pk,
         "kind": batch.kind,
         "state": batch.state,
         "state_reason": batch.state_reason,
-        "of": whole(batch),
+        "of": batch.whole,
         "sent": batch.sent,
         "left": batch.left,
         "delivered": fared.delivered,
@@ -41,11 +56,6 @@ def facts_of(batch: RedeliveryBatch) -> dict[str, Any]:
         "created_at": batch.created_at,
         "ended_at": batch.ended_at,
     }
-
-
-def whole(batch: RedeliveryBatch) -> int:
-    """How many there are in all: more than were counted, if it has sent more."""
-    return max(batch.expected, batch.sent + batch.left)
 
 
 def begun(verb: Verb, batch: RedeliveryBatch, *, follow: bool) -> None:
@@ -84,13 +94,13 @@ def _followed(verb: Verb, number: int) -> RedeliveryBatch:
     rows = RedeliveryBatch.objects.using(verb.database).filter(pk=number)
     batch = rows.get()
     with (
-        Progress(f"redelivery {number}", verb.err, total=whole(batch)) as progress,
+        Progress(f"redelivery {number}", verb.err, total=batch.whole) as progress,
         interrupts() as asked,
     ):
-        progress.add(batch.sent + batch.left)
+        progress.add(batch.seen_to)
         while _goes_on(batch) and not asked.wait(PAUSE_SECONDS):
             batch = rows.get()
-            progress.add(batch.sent + batch.left - progress.count)
+            progress.add(batch.seen_to - progress.count)
     return batch
 
 
