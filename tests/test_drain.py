@@ -416,6 +416,14 @@ def test_who_says_that_something_may_be_due_is_believed_at_once(receiver, settin
     assert other.started_at - hung.started_at < timedelta(seconds=2)
 
 
+def test_what_is_said_as_a_drain_ends_is_left_for_the_next_at_once():
+    said = iter([False, True])
+
+    report = drain.drain(using="default", seconds=1, meanwhile=lambda: next(said))
+
+    assert report.next_due == 0
+
+
 def test_a_drain_makes_no_more_attempts_than_it_may(endpoint, receiver):
     for number in range(40):
         publish("order.paid", {"number": number})

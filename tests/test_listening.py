@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -10,7 +11,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests.processes import drain_loop, wait_until
-from webhook_delivery import listening, publish
+from webhook_delivery import drain, listening, loop, publish
 from webhook_delivery.listening import Listener
 from webhook_delivery.models import Delivery, Doorbell
 
@@ -111,6 +112,24 @@ if NOTIFIES:
             publish_and_wait()
 
         assert len(receiver.received) == 6
+
+    def test_a_commit_heard_as_a_drain_ends_is_not_slept_over(receiver, endpoint, monkeypatch):
+        monkeypatch.setattr(listening, "NET_SECONDS", 3600)
+        monkeypatch.setattr(loop, "ROUND_SECONDS", 3600)
+        asked = itertools.count()
+
+        def publish_before_it_ends(using: str, *, looked: float) -> None:
+            if next(asked) == 0:
+                publish("a", {})
+
+        monkeypatch.setattr(drain, "soonest", publish_before_it_ends)
+        gives_up = time.monotonic() + 10
+        loop.run(
+            using="default",
+            stopped=lambda: bool(receiver.received) or time.monotonic() > gives_up,
+        )
+
+        assert len(receiver.received) == 1
 
     def test_a_loop_at_work_is_told_of_each_commit_once(listener, endpoint):
         listener.prove()

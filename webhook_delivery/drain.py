@@ -143,7 +143,7 @@ class _Run:
         self.ends = time.monotonic()
         while self.step():
             pass
-        more = self.fruitful or self.news
+        more = self.fruitful or self.news or self.called
         self.report.next_due = 0.0 if more else soonest(self.using, looked=self._ago())
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ def run(*, using: str, stopped: Callable[[], bool]) -> None:
         rounds = _Rounds(using, listener)
         while not stopped():
             try:
-                drain(
+                report = drain(
                     using=using,
                     seconds=RUN_SECONDS,
                     stay=lambda: ROUND_SECONDS,
@@ -53,7 +53,7 @@ def run(*, using: str, stopped: Callable[[], bool]) -> None:
                     rest=listener.rest,
                 )
                 rounds.write()
-                listener.rest(rounds.left())
+                listener.rest(min(rounds.left(), report.due_in()))
             except (DatabaseError, InterfaceError):
                 logger.exception("The database is away; trying again")
                 connections[using].close()

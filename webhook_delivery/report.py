@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from webhook_delivery.claims import Settled
@@ -17,6 +18,10 @@ class Report:
     dead: int = 0
     next_due: float | None = None
     """Seconds until the next delivery may be sent (0 or less: now); None if none waits."""
+
+    def due_in(self) -> float:
+        """The seconds until there is something to do again, as far as is known."""
+        return math.inf if self.next_due is None else self.next_due
 
     @property
     def attempts(self) -> int:
