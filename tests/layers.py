@@ -23,7 +23,7 @@ LAYERS = [
     {"batches", "publishing", "tasks", "loop", "forwarding", "redelivery", "restoring"},
     {"sweeping"},
     {"drain", "overseeing", "writing"},
-    {"flights", "holdings", "landings", "recording", "report"},
+    {"flights", "holdings", "landings", "recording", "report", "rhythm"},
     {"correspondence", "endpoints", "erasing", "pruning", "pump"},
     {"resealing", "rotation", "subscribing", "verification"},
     {"doorbell", "dispatch", "missing", "targeting"},

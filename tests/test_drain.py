@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from tests.conftest import end_leases, make_due, make_endpoint
-from webhook_delivery import dispatch, drain, lifecycle, publish
+from webhook_delivery import dispatch, drain, lifecycle, publish, rhythm
 from webhook_delivery.dispatch import attempt
 from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Secret
 from webhook_delivery.testing.receiver import SILENCE
@@ -397,7 +397,7 @@ def test_who_was_idle_is_sent_to_while_a_run_waits_for_another(receiver, setting
 
 
 def test_who_says_that_something_may_be_due_is_believed_at_once(receiver, settings, monkeypatch):
-    monkeypatch.setattr(drain, "LOOK_SECONDS", 1000)
+    monkeypatch.setattr(rhythm, "LOOK_SECONDS", 1000)
     settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "TIMEOUT_SECONDS": 2}
     make_endpoint(receiver.url("/hang"), "hang", retry_schedule=[])
     make_endpoint(receiver.url("/other"), "other")
@@ -414,6 +414,31 @@ def test_who_says_that_something_may_be_due_is_believed_at_once(receiver, settin
     hung, other = Attempt.objects.order_by("started_at")
     assert (hung.fault, other.verdict) == ("timeout", "delivered")
     assert other.started_at - hung.started_at < timedelta(seconds=2)
+
+
+def test_newcomers_need_not_wait_for_what_is_in_stock_for_who_is_owed_much(
+    receiver, settings, monkeypatch
+):
+    monkeypatch.setattr(rhythm, "LOOK_SECONDS", 1000)
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CONCURRENCY": 4}
+    receiver.thinks = 0.02
+    make_endpoint(receiver.url("/owed"), "owed")
+    for number in range(12):
+        make_endpoint(receiver.url(f"/new/{number}"), "new")
+    for _ in range(60):
+        publish("owed", {})
+    events = iter(["new"])
+
+    def hear() -> bool:
+        event = next(events, None) if len(receiver.received) > 20 else None
+        return event is not None and bool(publish(event, {}))
+
+    drain.drain(using="default", seconds=20, meanwhile=hear)
+
+    order = [got.path.split("/")[1] for got in receiver.received]
+    first = order.index("new")
+    assert (order.count("owed"), order.count("new")) == (60, 12)
+    assert order[first : first + 20].count("new") == 12
 
 
 def test_what_is_said_as_a_drain_ends_is_left_for_the_next_at_once():

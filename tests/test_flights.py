@@ -69,6 +69,26 @@ def test_the_endpoint_with_the_fewest_in_the_air_goes_first(tower):
     assert modest in tower.wait_for(4)
 
 
+def test_nothing_begins_while_it_is_hushed(tower):
+    tower.open = True
+    tower.launch(claim(1))
+    tower.wait_for(1)
+
+    with tower.flights.hushed():
+        tower.launch(*many(3, start=2))
+        tower.flights.reinforce()
+        assert tower.flights.ready == 3
+
+    assert len(tower.wait_for(4)) == 4
+
+
+def test_who_hushes_for_too_long_is_heeded_no_more(tower):
+    with tower.flights.hushed():
+        tower.launch(claim(1))
+
+        assert len(tower.wait_for(1)) == 1
+
+
 def test_those_that_only_wait_are_replaced_by_threads_that_work(tower, all_slow):
     tower.launch(*many(2, 1), *many(2, 2, start=10))
     tower.wait_for(4)

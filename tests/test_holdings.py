@@ -119,9 +119,19 @@ def test_who_lets_the_last_time_out_or_has_yet_to_answer_has_no_room_at_the_end(
     held.learn(found(claim(2, 2), GOOD))
     held.learn(found(claim(3, 3), BAD))
 
-    rooms = [held.room_if_it_answers(endpoint) for endpoint in (1, 2, 3, 4)]
+    rooms = [held.room(endpoint, at_the_end=True) for endpoint in (1, 2, 3, 4)]
 
     assert rooms == [0, FIRST + GROWTH - 1, 0, FIRST]
+
+
+def test_who_holds_as_much_as_flies_at_once_is_no_newcomer(held, settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CONCURRENCY": 3}
+    held.take([claim(number, 1) for number in range(3)])
+    held.take([claim(number, 2) for number in range(3, 5)])
+
+    rooms = [held.room(endpoint, newcomers=True) for endpoint in (1, 2, 3)]
+
+    assert rooms == [0, FIRST - 2, FIRST]
 
 
 def test_whoever_fails_often_enough_in_a_row_trips(held, settings):

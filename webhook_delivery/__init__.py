@@ -7,7 +7,7 @@ Delivers outbound webhooks durably. The public names, and the order in which to 
                         writing → searching, targeting → hearing, conditions → paths, texts;
                         catalogue → deriving; composing → fitting; presenting, asyncapi
 2. who runs it:         doorbell → listening, scheduling → tasks, loop → sweeping;
-                        drain → flights, holdings, landings, report
+                        drain → rhythm, flights, holdings, landings, report
 3. one attempt:         dispatch → signing, headers → transport → addresses, hostnames → outcomes
 4. the truth:           recording → lifecycle → pacing, sharing → loading → claims → models;
                         loading → policies, lapsing, cloudevents; notifying → signals;

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
 
@@ -22,18 +24,13 @@ from webhook_delivery.logs import log_of
 from webhook_delivery.models import Event
 from webhook_delivery.pacing import stopping
 from webhook_delivery.report import Report
+from webhook_delivery.rhythm import AHEAD, LOOK_SECONDS, PEEK_SECONDS, Rhythm
 from webhook_delivery.transport import Transport
 
 logger = log_of(__name__)
 
-AHEAD = 4
-"""How much is claimed for each request in flight, so that none waits for the database."""
 AWAY_SECONDS = 1
 """How long a drain waits before it tries again to record what the database did not take."""
-LOOK_SECONDS = 0.1
-"""How often a drain looks for what has become due, when it has enough to do or nothing at all."""
-PEEK_SECONDS = 0.02
-"""How often, while it only waits for answers: what they belong to must not delay the rest."""
 MOMENT_SECONDS = 0.005
 
 
@@ -94,11 +91,7 @@ class _Run:
         self.began = time.monotonic()
         self.held = Holdings()
         self.landings = Landings()
-        self.looked, self.news, self.called = 0.0, False, False
-        """When the last look was; whether anything was settled, or given back, since; and whether
-        what is done meanwhile says that something may be due."""
-        self.fruitful, self.plenty = True, False
-        """Whether the last look found something, so that there may be more; and filled the room."""
+        self.rhythm = Rhythm()
         self.away = False
         """Whether the database did not take what was found."""
         self.unsigned: set[int] = set()
@@ -113,13 +106,13 @@ class _Run:
         self.held.drop_ended()
         if self._may_look():
             self._launch()
-        self.called |= not self.stopped() and self.meanwhile()
+        self._listen()
         if not self.held and not self.landings.unsettled:
-            more = (self.called or not self.look.complete) and self.most > 0
+            more = (self.rhythm.called or not self.look.complete) and self.most > 0
             return more and time.monotonic() < self.ends
         self.flights.reinforce()
         self._gather()
-        if self._must_settle():
+        if self._must_settle() and not self._newcomers_first():
             self._settle()
         return True
 
@@ -128,7 +121,7 @@ class _Run:
         if self.stays is None:
             self.stays = self.began + stay()
         left = min(self.stays, self.ends) - time.monotonic()
-        due = soonest(self.using, looked=self._ago()) if left > 0 else None
+        due = soonest(self.using, looked=self.rhythm.ago()) if left > 0 else None
         if due is None or due > max(left, HANDOVER_SECONDS):
             return False
         rest(min(due, left))
@@ -143,50 +136,47 @@ class _Run:
         self.ends = time.monotonic()
         while self.step():
             pass
-        more = self.fruitful or self.news or self.called
-        self.report.next_due = 0.0 if more else soonest(self.using, looked=self._ago())
+        more = self.rhythm.fruitful or self.rhythm.news or self.rhythm.called
+        self.report.next_due = 0.0 if more else soonest(self.using, looked=self.rhythm.ago())
 
     def close(self) -> None:
         self.flights.close()
         self.transport.close()
 
-    def _ago(self) -> float:
-        return time.monotonic() - self.looked
+    def _is_over(self) -> bool:
+        return time.monotonic() >= self.ends
 
     def _room(self) -> int:
         return AHEAD * settings.CONCURRENCY - self.flights.may_begin() - self.flights.working()
 
     def _may_look(self) -> bool:
-        """Soon again while there is more and the stock runs low; else now and then."""
         if self.away or self.stopped() or not self.most:
             return False
-        if time.monotonic() >= self.ends:
+        if self._is_over():
             return self._may_extend()
-        if not self.held or (room := self._room()) <= 0:
-            return not self.held
-        low = self.fruitful and room >= (AHEAD - 1) * settings.CONCURRENCY
-        patient = LOOK_SECONDS if self.fruitful and not self.called else PEEK_SECONDS
-        return (low and (self.plenty or self.news)) or self._ago() >= patient
+        return not self.held or self.rhythm.asks_for(self._room())
 
     def _may_extend(self) -> bool:
         """While slow receivers are waited for, the others need not wait for them."""
         in_time = time.monotonic() - self.ends <= settings.LEASE_MARGIN_SECONDS
-        return bool(self.held) and in_time and self._ago() >= PEEK_SECONDS and self._room() > 0
+        soon = self.rhythm.ago() >= PEEK_SECONDS
+        return bool(self.held) and in_time and soon and self._room() > 0
 
     def _launch(self) -> None:
-        claims = self._claim(room := max(0, min(self._room(), self.most)))
-        self.looked, self.news, self.called = time.monotonic(), False, False
-        self.fruitful, self.plenty = bool(claims), len(claims) == room
+        newcomers = self.rhythm.only_newcomers(room := self._room())
+        places = max(0, min(self.rhythm.places(room), self.most))
+        with self.flights.hushed() if newcomers else nullcontext():
+            claims = self._claim(places, newcomers)
+        self.rhythm.looked(len(claims), places, newcomers=newcomers)
         self.most -= len(claims)
         self.held.take(claims)
         self.flights.launch(claims)
 
-    def _claim(self, room: int) -> list[Claim]:
+    def _claim(self, places: int, newcomers: bool) -> list[Claim]:
         """Claim more; a database that is away must not cost the findings still in flight."""
-        ending = time.monotonic() >= self.ends
-        room_for = self.held.room_if_it_answers if ending else self.held.room
+        room = partial(self.held.room, at_the_end=self._is_over(), newcomers=newcomers)
         try:
-            return lifecycle.claim(room, using=self.using, room=room_for, look=self.look)
+            return lifecycle.claim(places, using=self.using, room=room, look=self.look)
         except (DatabaseError, InterfaceError):
             if not self.held:
                 raise
@@ -210,6 +200,10 @@ class _Run:
         while self.landings.unsettled and not self._must_settle() and not self._may_look():
             time.sleep(MOMENT_SECONDS)
             self._take_in(0)
+            self._listen()
+
+    def _listen(self) -> None:
+        self.rhythm.called |= not self.stopped() and self.meanwhile()
 
     def _take_in(self, seconds: float) -> None:
         landed = self.landings.take_in(seconds)
@@ -219,6 +213,9 @@ class _Run:
 
     def _must_settle(self) -> bool:
         return self.landings.are_enough() or bool(self.landings.unsettled and self.flights.quiet())
+
+    def _newcomers_first(self) -> bool:
+        return self.rhythm.called and self.landings.can_wait() and self._may_look()
 
     def _settle(self) -> None:
         """Record what was found; if the database is away, keep it and send nothing more."""
@@ -232,14 +229,15 @@ class _Run:
             connections[self.using].close()
             time.sleep(AWAY_SECONDS)
             return
-        self.landings.unsettled, self.away, self.news = [], False, True
+        self.landings.unsettled, self.away, self.rhythm.news = [], False, True
         self.flights.launch(self.grounded)
         self.grounded = []
         self.held.drop(finding.claim for finding in findings)
         for each in settled:
             self.report.count(each)
             self.heard(each)
-            self.fruitful |= each.finding.claim.in_order  # then who stood behind it may be due
+            # Who stood behind what was in order may be due now.
+            self.rhythm.fruitful |= each.finding.claim.in_order
         recording.complain(settled, known=self.unsigned)
         recording.hold_what_is_owed(settled, using=self.using)
 
@@ -247,4 +245,4 @@ class _Run:
         recording.give_back(claims, using=self.using)
         self.most += len(claims)
         self.held.drop(claims)
-        self.news |= bool(claims)
+        self.rhythm.news |= bool(claims)

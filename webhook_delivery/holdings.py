@@ -40,11 +40,18 @@ class Holdings:
     def __len__(self) -> int:
         return len(self._claims)
 
-    def room(self, endpoint: int) -> int:
-        """How many more of the endpoint's deliveries may be taken on."""
-        if self.stopped(endpoint):
+    def room(self, endpoint: int, *, at_the_end: bool = False, newcomers: bool = False) -> int:
+        """
+        How many more of the endpoint's deliveries may be taken on.
+
+        at_the_end: nothing of one that has yet to answer its first, or let the last time out.
+        newcomers: nothing of one of which much is held.
+        """
+        held = self._by_endpoint[endpoint]
+        barred = newcomers and held >= settings.CONCURRENCY
+        if barred or self.stopped(endpoint) or (at_the_end and not self._answers(endpoint)):
             return 0
-        return max(0, self._window(endpoint) - self._by_endpoint[endpoint])
+        return max(0, self._window(endpoint) - held)
 
     def stop(self, claim: Claim) -> None:
         """Its receiver asked for no more: take on nothing until that is settled. For any thread."""
@@ -52,11 +59,6 @@ class Holdings:
 
     def stopped(self, endpoint: int) -> bool:
         return endpoint in tuple(self._stopping.values())
-
-    def room_if_it_answers(self, endpoint: int) -> int:
-        """The same, but none for one that has yet to answer its first, or let the last time out."""
-        answers = self._answered.get(endpoint, not self._by_endpoint[endpoint])
-        return self.room(endpoint) if answers else 0
 
     def take(self, claims: Iterable[Claim]) -> None:
         for claim in claims:
@@ -87,6 +89,9 @@ class Holdings:
         with self._counting:
             self._failures[endpoint] = self._failures[endpoint] + 1 if failed else 0
             return self._failures[endpoint] >= settings.BREAKER_FAILURES
+
+    def _answers(self, endpoint: int) -> bool:
+        return self._answered.get(endpoint, not self._by_endpoint[endpoint])
 
     def _window(self, endpoint: int) -> int:
         return self._windows.get(endpoint, FIRST)

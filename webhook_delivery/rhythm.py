@@ -1,0 +1,82 @@
+"""When a drain looks for what is due: how soon again, and whether for newcomers only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from webhook_delivery.conf import settings
+
+AHEAD = 4
+"""How much is claimed for each request in flight, so that none waits for the database."""
+LOOK_SECONDS = 0.1
+"""How often a drain looks for what has become due, when it has enough to do or nothing at all."""
+PEEK_SECONDS = 0.02
+"""How often, while it only waits for answers: what they belong to must not delay the rest."""
+IN_VAIN_SECONDS = 1
+"""How long no newcomers are looked for, after there were none."""
+
+
+class Rhythm:
+    """
+    Remembers what the last looks led to.
+
+    Who is owed much keeps a drain busy, and its stock full. When something was committed meanwhile,
+    the drain looks at once for newcomers, those of whom it holds little, and takes them on beyond
+    that stock; unless it was for who is owed much: then it looks as it would without newcomers.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.news = False
+        """Whether anything was settled, or given back, since the last look."""
+        self.called = False
+        """Whether something may have become due since."""
+        self.fruitful = True
+        """Whether the last look found something, so that there may be more."""
+        self._filled = False
+        """Whether it filled the room."""
+        self._looked, self._newcomers_from = 0.0, 0.0
+
+    def ago(self) -> float:
+        """How many seconds ago the last look was."""
+        return self._clock() - self._looked
+
+    def asks_for(self, room: int) -> bool:
+        """
+        Whether to look now: soon while there is more and the stock runs low, else now and then.
+
+        room: for so many more there would be enough to do; less than none if there is too much.
+        """
+        if self.only_newcomers(room):
+            return self.places(room) > 0
+        if self.fruitful and _low(room) and (self._filled or self.news):
+            return True
+        patient = LOOK_SECONDS if self.fruitful and not self.called else PEEK_SECONDS
+        return room > 0 and self.ago() >= patient
+
+    def only_newcomers(self, room: int) -> bool:
+        """Whether the next look is for newcomers: for the rest there is enough in stock."""
+        return self.called and not _low(room) and self._clock() >= self._newcomers_from
+
+    def places(self, room: int) -> int:
+        """How many the next look is for: newcomers find as many again as the stock has."""
+        return room + _stock() if self.only_newcomers(room) else room
+
+    def looked(self, found: int, places: int, *, newcomers: bool) -> None:
+        """Remember that a look led to so many claims."""
+        self._looked, self.news = self._clock(), False
+        filled = found == places
+        self.called = newcomers and filled
+        self.fruitful = bool(found) or (newcomers and self.fruitful)
+        self._filled = filled or (newcomers and self._filled)
+        if newcomers:
+            self._newcomers_from = self._looked + (0 if found else IN_VAIN_SECONDS)
+
+
+def _stock() -> int:
+    return AHEAD * settings.CONCURRENCY
+
+
+def _low(room: int) -> bool:
+    return room >= _stock() - settings.CONCURRENCY
