@@ -18,8 +18,8 @@ from django.utils.html import escape
 from tests.conftest import SECRET, make_due, make_endpoint
 from webhook_delivery import endpoints, lifecycle, publish, rotation, signing
 from webhook_delivery.admin import text
+from webhook_delivery.admin.endpoints.secrets import Shown
 from webhook_delivery.admin.hints import VERDICTS
-from webhook_delivery.admin.secrets import Shown
 from webhook_delivery.clock import Now
 from webhook_delivery.explaining import ANSWERS, HINTS, LABELS
 from webhook_delivery.models import ConsoleAction, DeadLetter, Delivery, Endpoint, Event, Secret

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from tests.conftest import make_endpoint
 from webhook_delivery import keys
-from webhook_delivery.admin.wire import MASK, SubscriptionFormSet
+from webhook_delivery.admin.endpoints.wire import MASK, SubscriptionFormSet
 from webhook_delivery.models import Endpoint, Subscription
 
 pytestmark = [pytest.mark.django_db, pytest.mark.nightly_on_servers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -137,6 +138,17 @@ def test_every_module_opens_with_what_it_owns_and_keeps_to_it(path):
 
 def test_no_imports_go_round_in_a_circle():
     assert beauty.cycle(PACKAGE) == []
+
+
+def test_no_screen_of_the_console_uses_one_that_uses_it():
+    console = PACKAGE / "admin"
+    graph: dict[str, set[str]] = {}
+    for path in console.rglob("[!_]*.py"):
+        own = path.relative_to(console).parts[0].removesuffix(".py")
+        used = re.findall(r"webhook_delivery\.admin\.(\w+)", " ".join(imports(path)))
+        graph.setdefault(own, set()).update({*used} - {own})
+
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 @pytest.mark.everywhere_once

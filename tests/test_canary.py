@@ -519,7 +519,7 @@ def test_the_mail_about_an_error_in_the_console_holds_no_secret(
     def failing(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("it fails")
 
-    monkeypatch.setattr("webhook_delivery.admin.secrets.SecretsAdmin.about", failing)
+    monkeypatch.setattr("webhook_delivery.admin.endpoints.secrets.SecretsAdmin.about", failing)
     handler = AdminEmailHandler(include_html=True)
     logging.getLogger("django.request").addHandler(handler)
     form = {

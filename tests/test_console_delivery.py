@@ -19,8 +19,9 @@ from tests.conftest import SECRET, make_due, make_endpoint
 from tests.owing import block
 from tests.test_admin import die, say, staff, url
 from webhook_delivery import endpoints, lifecycle, publish, verify
-from webhook_delivery.admin import curl, hints
-from webhook_delivery.admin.forecast import forecast
+from webhook_delivery.admin import hints
+from webhook_delivery.admin.deliveries import curl
+from webhook_delivery.admin.deliveries.forecast import forecast
 from webhook_delivery.clock import Now
 from webhook_delivery.models import (
     Attempt,

@@ -192,7 +192,7 @@ def test_of_too_many_only_the_last_week_is_grouped_and_the_page_says_so(root, fa
 
 
 def test_of_more_groups_than_are_shown_the_page_says_so(root, failure, monkeypatch):
-    monkeypatch.setattr("webhook_delivery.admin.groups.SHOWN", 1)
+    monkeypatch.setattr("webhook_delivery.admin.groups.screen.SHOWN", 1)
     dead(1, make_endpoint(name="globex"))
 
     html = page(root)

@@ -22,9 +22,9 @@ from tests.test_admin import act, ask_and_act, client_of, die, say, staff, url
 from tests.test_batches import dead_letters, run
 from tests.test_console_redeliveries import ask, place, text_of
 from webhook_delivery import batches, endpoints, lifecycle
-from webhook_delivery.admin import export
-from webhook_delivery.admin.choosing import choice_of
+from webhook_delivery.admin.deliveries import export
 from webhook_delivery.admin.paging import CappedPaginator
+from webhook_delivery.admin.redeliveries.choosing import choice_of
 from webhook_delivery.models import (
     ConsoleAction,
     Delivery,

@@ -18,8 +18,8 @@ from tests.test_admin import client_of, die, say, staff, url
 from tests.test_batches import dead_letters, due_again, feed, run
 from webhook_delivery import batches, endpoints, lifecycle, pump
 from webhook_delivery.admin import words
-from webhook_delivery.admin.asking import Token
 from webhook_delivery.admin.filters import SPANS
+from webhook_delivery.admin.redeliveries.asking import Token
 from webhook_delivery.models import (
     ConsoleAction,
     Delivery,

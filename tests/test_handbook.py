@@ -129,8 +129,8 @@ def fits(text: str, line: str) -> bool:
 def test_every_line_of_the_overviews_attention_has_its_row_and_no_other():
     rows = table(HANDBOOK.section("What the overview says"), "line")
     lines = [SENTENCE.findall(row["line"])[0] for row in rows]
-    of_page = [text for text in said("admin/overview.py") if text.endswith(".")]
-    texts = [*filter(None, said("admin/attention.py")), *of_page]
+    of_page = [text for text in said("admin/overview/screen.py") if text.endswith(".")]
+    texts = [*filter(None, said("admin/overview/attention.py")), *of_page]
 
     assert len(texts) > 6
     assert [text for text in texts if not any(fits(text, line) for line in lines)] == []

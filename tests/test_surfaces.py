@@ -26,7 +26,7 @@ from webhook_delivery import (
     redelivery,
     rotation,
 )
-from webhook_delivery.admin.asking import Token
+from webhook_delivery.admin.redeliveries.asking import Token
 from webhook_delivery.api.rights import RIGHTS
 from webhook_delivery.grouping import Failure
 from webhook_delivery.models import (

@@ -27,7 +27,7 @@ from webhook_delivery import (
     publish_many,
     tasks,
 )
-from webhook_delivery.admin.forecast import forecast
+from webhook_delivery.admin.deliveries.forecast import forecast
 from webhook_delivery.claims import Finding
 from webhook_delivery.models import Attempt, Delivery, Doorbell, Event
 from webhook_delivery.outcomes import Decision, Fault, Outcome, Policy, Verdict, in_time

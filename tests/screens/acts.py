@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from tests.screens import dead, group, newest
 from webhook_delivery import signing
-from webhook_delivery.admin.asking import Token
+from webhook_delivery.admin.redeliveries.asking import Token
 from webhook_delivery.models import Acknowledgement, Delivery, Endpoint, RedeliveryBatch, Secret
 
 Fields = dict[str, Any]

@@ -42,6 +42,12 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), required=False, max_length=200)
 
 
+class ReasonRequired(forms.Form):
+    """The same for what is not done without one."""
+
+    reason = forms.CharField(label=_("Reason"), max_length=200)
+
+
 class ReasonedActionForm(ActionForm):
     """The list's actions, with a reason."""
 

@@ -1,15 +1,26 @@
-"""Moments as people ask for them: how long ago, or in how long."""
+"""Moments as people ask for them, how long ago or in how long; and as they enter them."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
+from django import forms
 from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 MINUTE = timedelta(minutes=1)
+
+
+class DateTimeField(forms.DateTimeField):
+    """A moment, in the time zone of the site, with the browser's own widget."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kind = {"type": "datetime-local"}
+        widget = forms.DateTimeInput(attrs=kind, format="%Y-%m-%dT%H:%M")
+        super().__init__(widget=widget, **kwargs)
 
 
 def relative(moment: datetime) -> str:

@@ -18,9 +18,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery import acknowledging, explaining, grouping
-from webhook_delivery.admin import acts, failures, times
+from webhook_delivery.admin import acts, times
 from webhook_delivery.admin.base import ReadOnlyAdmin
-from webhook_delivery.admin.noting import FailureForm, NoteForm, SnoozeForm
+from webhook_delivery.admin.groups import failures
+from webhook_delivery.admin.groups.noting import FailureForm, NoteForm, SnoozeForm
 from webhook_delivery.grouping import Failure
 from webhook_delivery.models import Delivery, Endpoint, FailureGroup
 from webhook_delivery.patience import TooSlow, patience

@@ -19,7 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from webhook_delivery import keys, rotation, signing
 from webhook_delivery.admin.acts import ReasonForm
-from webhook_delivery.admin.subject import EndpointPages, asks, does
+from webhook_delivery.admin.endpoints.subject import EndpointPages, asks, does
 from webhook_delivery.endpoints import record
 from webhook_delivery.models import Endpoint, Secret
 from webhook_delivery.tenancy import may

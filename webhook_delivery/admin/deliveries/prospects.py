@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhook_delivery.admin import hints, times, words
-from webhook_delivery.admin.forecast import Forecast, forecast
-from webhook_delivery.admin.surroundings import Around
+from webhook_delivery.admin.deliveries.forecast import Forecast, forecast
+from webhook_delivery.admin.deliveries.surroundings import Around
 from webhook_delivery.admin.text import visible
 from webhook_delivery.conf import settings
 from webhook_delivery.lifecycle.sequences import first_before

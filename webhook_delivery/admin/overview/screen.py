@@ -22,8 +22,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from webhook_delivery import figures, grouping
-from webhook_delivery.admin import attention, failures, words
+from webhook_delivery.admin import words
 from webhook_delivery.admin.base import ReadOnlyAdmin
+from webhook_delivery.admin.groups import failures
+from webhook_delivery.admin.overview import attention
 from webhook_delivery.admin.paging import CAP
 from webhook_delivery.admin.text import visible
 from webhook_delivery.charts import percent

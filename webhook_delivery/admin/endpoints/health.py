@@ -15,11 +15,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import explaining, figures
-from webhook_delivery.admin import outlook, words
+from webhook_delivery.admin import words
+from webhook_delivery.admin.endpoints import outlook
+from webhook_delivery.admin.endpoints.recovering import confirm_url
+from webhook_delivery.admin.endpoints.subject import EndpointPages, Tab, asks
 from webhook_delivery.admin.filters import SPANS
 from webhook_delivery.admin.paging import CAP
-from webhook_delivery.admin.recovering import confirm_url
-from webhook_delivery.admin.subject import EndpointPages, Tab, asks
 from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.counting import count_each

@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import publishing
 from webhook_delivery.admin.acts import reason_given
-from webhook_delivery.admin.subject import EndpointPages, asks, does
-from webhook_delivery.admin.switches import (
+from webhook_delivery.admin.endpoints.subject import EndpointPages, asks, does
+from webhook_delivery.admin.endpoints.switches import (
     SWITCHES,
     Switch,
     consequences,

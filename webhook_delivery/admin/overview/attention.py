@@ -27,8 +27,8 @@ from django.utils.translation import ngettext, pgettext
 
 from webhook_delivery import health
 from webhook_delivery.admin import words
-from webhook_delivery.admin.failures import Line
-from webhook_delivery.admin.outlook import switched_off_in
+from webhook_delivery.admin.endpoints.outlook import switched_off_in
+from webhook_delivery.admin.groups.failures import Line
 from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Endpoint, EndpointQuerySet, RedeliveryBatch

@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import keys, signing
-from webhook_delivery.admin import curl
+from webhook_delivery.admin.deliveries import curl
+from webhook_delivery.admin.endpoints.wire import MASK
 from webhook_delivery.admin.payload import Payload
-from webhook_delivery.admin.wire import MASK
 from webhook_delivery.cloudevents import Happened
 from webhook_delivery.conf import settings
 from webhook_delivery.dispatch import known_to_all

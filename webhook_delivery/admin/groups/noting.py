@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.admin.subject import DateTimeField
+from webhook_delivery.admin.times import DateTimeField
 from webhook_delivery.endpoints import LONGEST_PAUSE
 from webhook_delivery.explaining import LABELS
 from webhook_delivery.grouping import Failure

@@ -14,7 +14,6 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.decorators import method_decorator
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery.admin import acts
@@ -37,21 +36,6 @@ class Tab(NamedTuple):
     url: str
     label: str | Promise
     here: bool
-
-
-class DateTimeField(forms.DateTimeField):
-    """A moment, in the time zone of the site, with the browser's own widget."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        kind = {"type": "datetime-local"}
-        widget = forms.DateTimeInput(attrs=kind, format="%Y-%m-%dT%H:%M")
-        super().__init__(widget=widget, **kwargs)
-
-
-class ReasonRequired(forms.Form):
-    """Why; kept with who and when."""
-
-    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=200)
 
 
 class EndpointPages(ConsoleAdmin):

@@ -15,11 +15,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.admin.base import ReadOnlyAdmin
-from webhook_delivery.admin.erasing import ErasingAdmin
+from webhook_delivery.admin.deliveries.surroundings import deliveries_of
+from webhook_delivery.admin.events.erasing import ErasingAdmin
+from webhook_delivery.admin.events.forwarding import ForwardingAdmin
 from webhook_delivery.admin.filters import SpanFilter, TenantFilter, TypeFilter
-from webhook_delivery.admin.forwarding import ForwardingAdmin
 from webhook_delivery.admin.payload import HIDDEN, Payload
-from webhook_delivery.admin.surroundings import deliveries_of
 from webhook_delivery.admin.text import visible
 from webhook_delivery.admin.times import element
 from webhook_delivery.catalogue import entry_of

@@ -17,14 +17,14 @@ from django.utils.translation import gettext_lazy as _
 from webhook_delivery import charts, signing
 from webhook_delivery.admin import times, words
 from webhook_delivery.admin.acts import ReasonedActionForm
+from webhook_delivery.admin.endpoints.health import HealthAdmin
+from webhook_delivery.admin.endpoints.recovering import RecoveryAdmin
+from webhook_delivery.admin.endpoints.roster import DeadLettersFilter, EndpointList
+from webhook_delivery.admin.endpoints.secrets import SecretsAdmin
+from webhook_delivery.admin.endpoints.switching import SwitchesAdmin
+from webhook_delivery.admin.endpoints.wire import EndpointForm, SubscriptionFormSet
 from webhook_delivery.admin.filters import TenantFilter
-from webhook_delivery.admin.health import HealthAdmin
-from webhook_delivery.admin.recovering import RecoveryAdmin
-from webhook_delivery.admin.roster import DeadLettersFilter, EndpointList
-from webhook_delivery.admin.secrets import SecretsAdmin
-from webhook_delivery.admin.switching import SwitchesAdmin
 from webhook_delivery.admin.text import visible
-from webhook_delivery.admin.wire import EndpointForm, SubscriptionFormSet
 from webhook_delivery.catalogue import entries
 from webhook_delivery.endpoints import record
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint, Secret, Subscription

@@ -16,10 +16,9 @@ from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import endpoints
 from webhook_delivery.admin import times, words
-from webhook_delivery.admin.acts import ReasonForm
+from webhook_delivery.admin.acts import ReasonForm, ReasonRequired
 from webhook_delivery.admin.hints import label_of
 from webhook_delivery.admin.paging import CAP
-from webhook_delivery.admin.subject import DateTimeField, ReasonRequired
 from webhook_delivery.conf import settings
 from webhook_delivery.counting import Number, count
 from webhook_delivery.endpoints import LONGEST_PAUSE, Switched
@@ -30,7 +29,7 @@ from webhook_delivery.probing import Probed
 class PauseForm(ReasonRequired):
     """Until when, and why."""
 
-    until = DateTimeField(label=_("Until"), required=False)
+    until = times.DateTimeField(label=_("Until"), required=False)
 
     field_order = ("until", "reason")
 

@@ -10,8 +10,8 @@ from django.utils.functional import Promise
 
 from webhook_delivery import explaining
 from webhook_delivery.admin import hints
-from webhook_delivery.admin.request import Request
-from webhook_delivery.admin.surroundings import Link
+from webhook_delivery.admin.deliveries.request import Request
+from webhook_delivery.admin.deliveries.surroundings import Link
 from webhook_delivery.admin.text import Shown, readable, visible
 from webhook_delivery.admin.times import element
 from webhook_delivery.models import Attempt, ConsoleAction, Delivery, Transition

@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from webhook_delivery.admin import acts
-from webhook_delivery.admin.choosing import UNSEEN, right_of
-from webhook_delivery.admin.export import Exporting
-from webhook_delivery.admin.hiding import refuse_many
+from webhook_delivery.admin.deliveries.export import Exporting
+from webhook_delivery.admin.deliveries.hiding import refuse_many
+from webhook_delivery.admin.redeliveries.choosing import UNSEEN, right_of
 from webhook_delivery.models import Delivery, DeliveryQuerySet, FailureGroup
 from webhook_delivery.tenancy import may
 

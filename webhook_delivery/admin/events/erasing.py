@@ -13,7 +13,6 @@ from django.views.decorators.http import require_POST, require_safe
 from webhook_delivery import erasing
 from webhook_delivery.admin import acts
 from webhook_delivery.admin.payload import PayloadAdmin
-from webhook_delivery.admin.subject import ReasonRequired
 from webhook_delivery.admin.text import visible
 from webhook_delivery.models import Event
 
@@ -32,13 +31,13 @@ class ErasingAdmin(PayloadAdmin):
     def erase_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Say what would be erased, and ask why."""
         event = self._to_be_erased(request, object_id)
-        return self._ask_to_erase(request, event, ReasonRequired(auto_id="webhook_%s"))
+        return self._ask_to_erase(request, event, acts.ReasonRequired(auto_id="webhook_%s"))
 
     @method_decorator(require_POST)
     def erase_now_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Erase it."""
         event = self._to_be_erased(request, object_id)
-        form = ReasonRequired(request.POST, auto_id="webhook_%s")
+        form = acts.ReasonRequired(request.POST, auto_id="webhook_%s")
         if not form.is_valid():
             return self._ask_to_erase(request, event, form)
         if event.erased_at is None:
@@ -53,7 +52,7 @@ class ErasingAdmin(PayloadAdmin):
         return event
 
     def _ask_to_erase(
-        self, request: HttpRequest, event: Event, form: ReasonRequired
+        self, request: HttpRequest, event: Event, form: acts.ReasonRequired
     ) -> HttpResponse:
         return self.page(
             request,

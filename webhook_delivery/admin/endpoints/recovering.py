@@ -16,10 +16,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery import batches, missing
-from webhook_delivery.admin import words
-from webhook_delivery.admin.asking import FEW, Token
+from webhook_delivery.admin import times, words
+from webhook_delivery.admin.endpoints.subject import EndpointPages, asks, does
 from webhook_delivery.admin.filters import SPANS
-from webhook_delivery.admin.subject import DateTimeField, EndpointPages, asks, does
+from webhook_delivery.admin.redeliveries.asking import FEW, Token
 from webhook_delivery.conf import settings
 from webhook_delivery.counting import Number
 from webhook_delivery.models import Endpoint, RedeliveryBatch
@@ -43,7 +43,7 @@ class FailedForm(forms.Form):
 class MissedForm(forms.Form):
     """Since when deliveries are missing."""
 
-    since = DateTimeField(label=_("Since"))
+    since = times.DateTimeField(label=_("Since"))
 
     def clean_since(self) -> datetime:
         since: datetime = self.cleaned_data["since"]

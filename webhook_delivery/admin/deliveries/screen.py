@@ -13,8 +13,17 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.admin import attempts, hints, times, words
-from webhook_delivery.admin.buttons import DeliveryPage
+from webhook_delivery.admin import hints, times, words
+from webhook_delivery.admin.deliveries import attempts
+from webhook_delivery.admin.deliveries.buttons import DeliveryPage
+from webhook_delivery.admin.deliveries.hiding import Hiding
+from webhook_delivery.admin.deliveries.lists import Offering, Tool
+from webhook_delivery.admin.deliveries.narrowing import (
+    BatchFilter,
+    DueFilter,
+    StatesFilter,
+    StatusFilter,
+)
 from webhook_delivery.admin.filters import (
     DeadFilter,
     DiedFilter,
@@ -23,9 +32,6 @@ from webhook_delivery.admin.filters import (
     ReasonFilter,
     WhenFilter,
 )
-from webhook_delivery.admin.hiding import Hiding
-from webhook_delivery.admin.lists import Offering, Tool
-from webhook_delivery.admin.narrowing import BatchFilter, DueFilter, StatesFilter, StatusFilter
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint
 from webhook_delivery.selecting import REDELIVERABLE, found
 

@@ -20,9 +20,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery import batches, pulse
 from webhook_delivery.admin import acts, times, words
-from webhook_delivery.admin.asking import RATE, RedeliverForm, Token
 from webhook_delivery.admin.base import ReadOnlyAdmin
-from webhook_delivery.admin.choosing import Choice, choice_of
+from webhook_delivery.admin.redeliveries.asking import RATE, RedeliverForm, Token
+from webhook_delivery.admin.redeliveries.choosing import Choice, choice_of
 from webhook_delivery.batches import Preview
 from webhook_delivery.conf import settings
 from webhook_delivery.counting import Number

@@ -17,9 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from webhook_delivery.admin import acts, hints
-from webhook_delivery.admin.page import Page
+from webhook_delivery.admin.deliveries.page import Page
+from webhook_delivery.admin.deliveries.request import Request
 from webhook_delivery.admin.payload import Payload, PayloadAdmin
-from webhook_delivery.admin.request import Request
 from webhook_delivery.admin.text import visible
 from webhook_delivery.models import Delivery
 from webhook_delivery.redelivery import obstacle

@@ -19,9 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery import batches, tenancy
-from webhook_delivery.admin import acts, hints, progress, times, words
-from webhook_delivery.admin.asking import RateForm
-from webhook_delivery.admin.confirming import Confirming
+from webhook_delivery.admin import acts, hints, times, words
+from webhook_delivery.admin.redeliveries import progress
+from webhook_delivery.admin.redeliveries.asking import RateForm
+from webhook_delivery.admin.redeliveries.confirming import Confirming
 from webhook_delivery.models import BatchQuerySet, Delivery, Endpoint, RedeliveryBatch
 from webhook_delivery.patience import TooSlow, patience
 from webhook_delivery.tenancy import may

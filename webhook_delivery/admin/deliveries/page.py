@@ -9,12 +9,12 @@ from typing import Any
 from django.http import HttpRequest
 
 from webhook_delivery.admin import hints, times, words
+from webhook_delivery.admin.deliveries.prospects import Prospects, own_policy, prospects_of
+from webhook_delivery.admin.deliveries.request import Request
+from webhook_delivery.admin.deliveries.surroundings import Around, Link, deliveries_of
+from webhook_delivery.admin.deliveries.timeline import Timeline, bars_of, timeline_of
 from webhook_delivery.admin.payload import HIDDEN, PayloadAdmin
-from webhook_delivery.admin.prospects import Prospects, own_policy, prospects_of
-from webhook_delivery.admin.request import Request
-from webhook_delivery.admin.surroundings import Around, Link, deliveries_of
 from webhook_delivery.admin.text import visible
-from webhook_delivery.admin.timeline import Timeline, bars_of, timeline_of
 from webhook_delivery.erasing import why_hollow
 from webhook_delivery.models import Delivery, RedeliveryBatch
 from webhook_delivery.tenancy import may

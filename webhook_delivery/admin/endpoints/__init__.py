@@ -1,0 +1,1 @@
+"""Endpoints: the list of them, and what one's pages tell, ask and do."""

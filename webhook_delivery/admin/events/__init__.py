@@ -1,0 +1,1 @@
+"""Events: their list and pages, sending one elsewhere, and erasing what it says."""

@@ -1,0 +1,1 @@
+"""Groups of dead letters: what they are called, their list, and what is noted of each."""
