@@ -85,7 +85,7 @@ def test_a_call_is_answered_at_once_for_newcomers_however_full_the_stock_is(beat
 
     assert beat.asks_for(room)
     assert beat.only_newcomers(room)
-    assert beat.places(room) == room + STOCK
+    assert beat.places(room, newcomers=True) == room + STOCK
 
 
 def test_newcomers_find_no_more_places_than_the_stock_has(beat):
@@ -98,7 +98,7 @@ def test_a_call_when_the_stock_is_low_is_for_everybody_and_no_hurry(beat, clock)
     beat.called = True
 
     assert not beat.only_newcomers(LOW)
-    assert beat.places(LOW) == LOW
+    assert beat.places(LOW, newcomers=False) == LOW
     assert looks_after(beat, clock, PEEK_SECONDS, room=LOW)
 
 

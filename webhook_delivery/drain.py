@@ -164,7 +164,7 @@ class _Run:
 
     def _launch(self) -> None:
         newcomers = self.rhythm.only_newcomers(room := self._room())
-        places = max(0, min(self.rhythm.places(room), self.most))
+        places = max(0, min(self.rhythm.places(room, newcomers=newcomers), self.most))
         with self.flights.hushed() if newcomers else nullcontext():
             claims = self._claim(places, newcomers)
         self.rhythm.looked(len(claims), places, newcomers=newcomers)

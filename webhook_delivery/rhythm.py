@@ -49,7 +49,7 @@ class Rhythm:
         room: for so many more there would be enough to do; less than none if there is too much.
         """
         if self.only_newcomers(room):
-            return self.places(room) > 0
+            return self.places(room, newcomers=True) > 0
         if self.fruitful and _low(room) and (self._filled or self.news):
             return True
         patient = LOOK_SECONDS if self.fruitful and not self.called else PEEK_SECONDS
@@ -59,9 +59,9 @@ class Rhythm:
         """Whether the next look is for newcomers: for the rest there is enough in stock."""
         return self.called and not _low(room) and self._clock() >= self._newcomers_from
 
-    def places(self, room: int) -> int:
-        """How many the next look is for: newcomers find as many again as the stock has."""
-        return room + _stock() if self.only_newcomers(room) else room
+    def places(self, room: int, *, newcomers: bool) -> int:
+        """How many such a look is for: newcomers find as many places again as the stock has."""
+        return room + _stock() if newcomers else room
 
     def looked(self, found: int, places: int, *, newcomers: bool) -> None:
         """Remember that a look led to so many claims."""
