@@ -59,9 +59,11 @@ def qcluster(*, broker: str = "orm") -> Iterator[Process]:
 
 
 @contextmanager
-def drain_loop(*, looks: bool = True) -> Iterator[Process]:
-    """Run `webhooks drain --loop`; or a loop that never `looks`, so that it must hear."""
-    command = ["manage.py", "webhooks", "drain", "--loop"] if looks else ["-m", "tests.loops"]
+def drain_loop(*, looks: bool = True, hurries: bool = False) -> Iterator[Process]:
+    """Run `webhooks drain --loop`; or a loop that never `looks`, or one whose rounds are short."""
+    command = ["manage.py", "webhooks", "drain", "--loop"]
+    if hurries or not looks:
+        command = ["-m", "tests.loops", "hurries" if hurries else "hears"]
     with _log() as log, Process(*command, log=log, env=environment()) as loop, _told(loop):
         yield loop
 

@@ -78,6 +78,70 @@ def test_a_drain_stamps_its_heartbeat():
     assert Doorbell.objects.get().drained_at is not None
 
 
+# ── where loops run, and perhaps no cluster
+
+
+@pytest.fixture
+def left_to_loops() -> None:
+    """Only a loop has answered, ten times: the next ring would queue nothing."""
+    for _ in range(10):
+        doorbell.ring(using="default")
+        doorbell.answer_alone(using="default")
+    assert not doorbell.ring(using="default")
+
+
+def test_where_only_loops_answer_few_tasks_are_queued(left_to_loops):
+    assert len(queued()) == doorbell.UNTAKEN
+    assert not Doorbell.objects.get().ringing
+
+
+def test_a_task_that_is_taken_lets_the_next_ring_queue_one(left_to_loops):
+    tasks.drain()
+
+    assert doorbell.ring(using="default")
+    assert len(queued()) == doorbell.UNTAKEN + 1
+
+
+def test_a_worker_that_starts_lets_the_next_ring_queue_a_task(left_to_loops):
+    doorbell.start_afresh()
+
+    assert doorbell.ring(using="default")
+
+
+def test_when_nobody_drains_any_more_a_ring_queues_a_task(left_to_loops):
+    Doorbell.objects.update(drained_at=Now() - timedelta(minutes=11))
+
+    assert doorbell.ring(using="default")
+
+
+def test_a_loop_beside_a_cluster_leaves_it_its_tasks():
+    for _ in range(10):
+        assert doorbell.ring(using="default")
+        doorbell.answer(using="default")
+        doorbell.answer_alone(using="default")
+
+    assert len(queued()) == 10
+
+
+def test_a_ring_that_several_loops_answer_counts_once():
+    doorbell.ring(using="default")
+    for _ in range(10):
+        doorbell.answer_alone(using="default")
+
+    assert doorbell.ring(using="default")
+
+
+def test_a_loop_puts_back_a_doorbell_that_was_deleted():
+    Doorbell.objects.all().delete()
+
+    doorbell.answer_alone(using="default")
+
+    assert doorbell.ring(using="default")
+
+
+# ── as a worker starts
+
+
 def test_a_worker_that_starts_wakes_a_drain():
     doorbell.start_afresh()
 

@@ -83,6 +83,8 @@ def test_every_page_of_the_folder_is_read_here():
 @once
 def test_the_nets_are_as_wide_as_is_said():
     assert f"nobody answered for {doorbell.STALE.seconds} s" in ROWS.prose
+    assert doorbell.UNTAKEN == 3 and "answer three rings in a row" in ROWS.prose
+    assert doorbell.ABSENT.seconds == 600 and "has drained for ten minutes" in ROWS.prose
     assert doorbell.OVERDUE.seconds == 120 and "two minutes overdue" in ROWS.prose
     assert doorbell.HANDOVER_SECONDS == 90 and "whatever all others forgot | 90 s" in ROWS.prose
     assert listening.NET_SECONDS == 2 and "the broker itself | 2 s" in ROWS.prose

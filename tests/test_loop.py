@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError
 from django.utils import timezone
-from django_q.models import Schedule
+from django_q.models import OrmQ, Schedule
 
 from tests.conftest import end_leases, make_endpoint
-from webhook_delivery import endpoints, health, lifecycle, loop, publish
+from tests.processes import drain_loop, qcluster, wait_until
+from webhook_delivery import doorbell, endpoints, health, lifecycle, loop, publish
+from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Doorbell, Endpoint
 from webhook_delivery.testing.receiver import SILENCE
 
@@ -56,6 +58,40 @@ def test_a_loop_does_the_work_of_the_sweep_in_each_round(monkeypatch):
     row = Doorbell.objects.get()
     assert (row.stand_ins, row.swept_at >= row.drained_at) == (0, True)
     assert health.examine() == []
+
+
+@pytest.fixture
+def left_to_loops(receiver, endpoint) -> int:
+    """How many commits a loop has answered, in rounds that are short, where no cluster runs."""
+    with drain_loop(hurries=True):
+        for _ in range(15):
+            publish("a", {})
+            wait_until(Doorbell.objects.filter(ringing=False).exists, seconds=20)
+            wait_until(all_delivered, seconds=20)
+    return len(receiver.received)
+
+
+def all_delivered() -> bool:
+    return not Delivery.objects.exclude(state="delivered").exists()
+
+
+def test_where_only_a_loop_runs_the_broker_is_left_few_tasks(left_to_loops):
+    assert left_to_loops == 15
+    assert OrmQ.objects.count() <= doorbell.UNTAKEN
+
+
+def test_a_cluster_that_starts_where_only_a_loop_ran_is_woken_by_each_commit(left_to_loops):
+    with qcluster():
+        wait_until(lambda: not OrmQ.objects.exists(), seconds=30)
+        Schedule.objects.update(next_run=timezone.now() + timedelta(hours=1))
+        wait_until(is_idle, seconds=30)
+        for _ in range(5):
+            publish("a", {})
+            wait_until(all_delivered, seconds=20)
+
+
+def is_idle() -> bool:
+    return Doorbell.objects.filter(drained_at__lt=Now() - timedelta(seconds=1)).exists()
 
 
 PARTS = [

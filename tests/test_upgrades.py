@@ -19,8 +19,9 @@ from django.utils import timezone
 from tests.conftest import make_endpoint
 from tests.owing import owe
 from tests.test_admin import client_of, url
-from webhook_delivery import endpoints, publish, redelivery, tasks
-from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Transition
+from webhook_delivery import doorbell, endpoints, publish, redelivery, tasks
+from webhook_delivery.clock import Now
+from webhook_delivery.models import Attempt, Delivery, Doorbell, Endpoint, Event, Transition
 from webhook_delivery.probing import probe
 from webhook_delivery.recording import GONE
 from webhook_delivery.verification import verify
@@ -115,6 +116,12 @@ def test_a_worker_of_the_version_before_reads_and_writes_what_the_new_one_wrote(
     send_due()
 
     assert Delivery.objects.get().state == "delivered"
+
+
+def test_a_cluster_of_the_version_before_is_woken_by_each_commit():
+    for _ in range(10):
+        assert doorbell.ring(using="default")
+        old(Doorbell).objects.update(ringing=False, drained_at=Now())
 
 
 def test_who_is_switched_off_by_a_worker_of_the_version_before_waits_for_a_person(endpoint):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connections, router, transaction
-from django.db.models import Case, F, Q, QuerySet, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.expressions import Combinable
 
 from webhook_delivery import listening, scheduling
 from webhook_delivery.clock import Now, seconds_until_first
@@ -22,6 +24,10 @@ STALE = timedelta(seconds=5)
 """A doorbell that has rung this long unanswered may be rung again: its task may be lost."""
 OVERDUE = timedelta(minutes=2)
 """A sweep that has not come for so long is not awaited: the next drain stands in for it."""
+UNTAKEN = 3
+"""So many rings in a row answered by others than tasks: nobody takes tasks, and none is queued."""
+ABSENT = timedelta(minutes=10)
+"""Who has not drained for so long, without a cluster, does so no more: a cluster may be there."""
 AGAIN_SECONDS = 0.1
 """What has just fallen due may have done so after it was looked for: so soon again, then."""
 HANDOVER_SECONDS = 90
@@ -56,23 +62,27 @@ def ring(*, using: str) -> bool:
 
     A compare-and-set: while a drain is already on its way, nothing is queued. The drain clears the
     row before its first claim, so it sees whatever was committed before this was called. Loops
-    that listen are notified each time: they answer the doorbell only now and then.
+    that listen are notified each time: they answer the doorbell only now and then. Where they are
+    all that runs, nothing is queued, for it would stay in the broker for ever.
     """
     listening.notify(using=using)
-    quiet = Q(ringing=False) | _not_within("rung_at", STALE)
     # MySQL assigns from left to right, so what `ringing` was is asked first.
     since = Case(When(ringing=True, then=F("ringing_since")), default=Now())
     rung = {"ringing_since": since, "ringing": True, "rung_at": Now()}
-    won = _row(using).filter(quiet).update(**rung)
+    won = _row(using).filter(_worth_a_task()).update(**rung)
     if won:
         scheduling.wake()
     return bool(won)
 
 
 def answer(*, using: str) -> None:
-    """Say that a drain has begun: the next commit must ring again."""
-    if not _row(using).update(ringing=False, drained_at=Now()):
-        Doorbell.objects.using(using).get_or_create(pk=1, defaults={"drained_at": Now()})
+    """Say that a drain has begun, as a task: the next commit must ring again."""
+    _answer(Value(0), using)
+
+
+def answer_alone(*, using: str) -> None:
+    """Say the same of a drain that is no task: if it rang, a task has been left in the broker."""
+    _answer(F("untaken") + Case(When(ringing=True, then=1), default=0), using)
 
 
 def begin_sweep(*, using: str) -> None:
@@ -90,7 +100,7 @@ def stand_in(*, using: str) -> bool:
 def start_afresh() -> None:
     """A worker that starts may follow one that was killed, with its task, its claims, its watch."""
     try:
-        _row(router.db_for_write(Doorbell)).update(watched_until=None)
+        _row(router.db_for_write(Doorbell)).update(watched_until=None, untaken=0)
     except Exception:
         logger.exception("The watch could not be cleared; it ends by itself")
     scheduling.wake()
@@ -172,6 +182,20 @@ def _will_ring(using: str) -> bool:
         callback == _Ring(using) and set(savepoints) <= current
         for savepoints, callback, *_ in connection.run_on_commit
     )
+
+
+@functools.cache
+def _worth_a_task() -> Q:
+    """No drain is on its way, and somebody takes tasks. Built once: each commit asks."""
+    quiet = Q(ringing=False) | _not_within("rung_at", STALE)
+    return quiet & (Q(untaken__lt=UNTAKEN) | Q(drained_at__lt=Now() - ABSENT))
+
+
+def _answer(untaken: Combinable, using: str) -> None:
+    """What `ringing` was is asked first, as in `ring`."""
+    answered = {"untaken": untaken, "ringing": False, "drained_at": Now()}
+    if not _row(using).update(**answered):
+        Doorbell.objects.using(using).get_or_create(pk=1, defaults={"drained_at": Now()})
 
 
 def _hand_over(due: float | None, using: str) -> None:

@@ -96,6 +96,6 @@ def prune(*, using: str) -> None:
 
 def _begin(using: str) -> None:
     """Do the sweep's work too: there may be no other."""
-    for part in (doorbell.answer, doorbell.begin_sweep, lifecycle.rescue):
+    for part in (doorbell.answer_alone, doorbell.begin_sweep, lifecycle.rescue):
         guarded(partial(part, using=using))
     tidy(using=using)

@@ -25,6 +25,8 @@ class Doorbell(models.Model):
     swept_at = models.DateTimeField(null=True)
     stand_ins = models.PositiveIntegerField(default=0)
     """How often in a row a drain did the work of a sweep that did not come."""
+    untaken = models.PositiveIntegerField(default=0, db_default=0)
+    """How many rings, since a task last began, were answered by a drain that is none."""
 
     class Meta:
         verbose_name = _("doorbell")
