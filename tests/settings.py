@@ -23,6 +23,9 @@ elif DATABASES["default"]["ENGINE"].endswith("sqlite3"):
 
 ROOT_URLCONF = os.environ.get("WEBHOOK_TEST_URLS", ROOT_URLCONF)  # noqa: F405
 
+# Django 6.1 wants to be told; older ones are told by the test runner only.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 Q_CLUSTER = {**Q_CLUSTER, "poll": 0.05, "log_level": "WARNING"}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 from django.db.models import F
@@ -20,12 +24,31 @@ from webhook_delivery.testing.receiver import SILENCE
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DB = "default"
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
+IN_MEMORY = "django.core.mail.backends.locmem.EmailBackend"
 
 
 @pytest.fixture
 def customer(receiver) -> Endpoint:
     url = receiver.url("/hooks/T0K3N-in-the-path?key=s3cr3t")
     return make_endpoint(url, name="acme\nBcc: all@example.com", contact="ops@acme.example")
+
+
+def by_email_settings(settings, backend: str, **options: Any) -> None:
+    if hasattr(settings, "MAILERS"):
+        del settings.MAILERS
+    named = {f"EMAIL_{name.upper()}": value for name, value in options.items()}
+    for name, value in {"EMAIL_BACKEND": backend, **named}.items():
+        setattr(settings, name, value)
+
+
+def by_mailers(settings, backend: str, **options: Any) -> None:
+    settings.MAILERS = {"default": {"BACKEND": backend, "OPTIONS": options}}
+
+
+WAYS = [by_email_settings, by_mailers] if hasattr(mail, "mailers") else [by_email_settings]
+mail_by = WAYS[-1]
+"""Chooses the mail server as this version of Django wants it; those before it had one way."""
 
 
 def switch_off(endpoint: Endpoint) -> None:
@@ -133,8 +156,7 @@ def test_a_mail_server_that_is_away_is_tried_again_and_hurts_nobody(
     customer, settings, mailoutbox, receiver, caplog
 ):
     switch_off(customer)
-    working, settings.EMAIL_BACKEND = settings.EMAIL_BACKEND, SMTP
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # nothing listens there
+    mail_by(settings, SMTP, host="127.0.0.1", port=1)  # nothing listens there
     other = make_endpoint(receiver.url("/other"), "order.paid")
     publish("order.paid")
     tasks.sweep()
@@ -146,7 +168,7 @@ def test_a_mail_server_that_is_away_is_tried_again_and_hurts_nobody(
     assert (notice.attempts, notice.sent_at) == (1, None)
     assert post() == 0  # not before a minute has passed
 
-    settings.EMAIL_BACKEND = working
+    mail_by(settings, IN_MEMORY)
     an_hour_later()
     assert post() == 1
     assert len(mailoutbox) == 1
@@ -166,7 +188,7 @@ def at_the_counter(settings, monkeypatch) -> list[int]:
             raise TimeoutError("the mail server keeps us waiting")
 
     monkeypatch.setattr(f"{__name__}.Tarpit", Tarpit, raising=False)
-    settings.EMAIL_BACKEND = f"{__name__}.Tarpit"
+    mail_by(settings, f"{__name__}.Tarpit")
     return seen
 
 
@@ -214,12 +236,44 @@ def test_a_loop_that_has_always_something_to_send_writes_all_the_same(
     assert Delivery.objects.pending().exists()
 
 
-SMTP = "django.core.mail.backends.smtp.EmailBackend"
+@pytest.fixture
+def mute() -> Iterator[int]:
+    """The port of a server that lets everybody in, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+deprecated = pytest.mark.filterwarnings("ignore:The EMAIL_:PendingDeprecationWarning")
+"""Django 6.1's word to who sets them; whoever reads them is told nothing."""
+
+
+@deprecated
+@pytest.mark.parametrize("way", WAYS)
+def test_a_mail_server_that_says_nothing_is_not_waited_for(
+    customer, settings, mute, monkeypatch, caplog, way
+):
+    monkeypatch.setattr(correspondence, "POSTING_SECONDS", 0.2)
+    way(settings, SMTP, host="127.0.0.1", port=mute)
+    switch_off(customer)
+
+    assert post() == 0
+    assert "TimeoutError" in caplog.text
+
+
+@deprecated
+@pytest.mark.parametrize("way", WAYS)
+def test_the_mail_server_is_whichever_the_project_has_named(customer, settings, tmp_path, way):
+    way(settings, "django.core.mail.backends.filebased.EmailBackend", file_path=str(tmp_path))
+    switch_off(customer)
+
+    assert post() == 1
+    [mailed] = tmp_path.iterdir()
+    assert "To: ops@acme.example" in mailed.read_text()
 
 
 def test_a_mail_that_can_never_be_sent_is_given_up(customer, settings):
     switch_off(customer)
-    settings.EMAIL_BACKEND, settings.EMAIL_HOST, settings.EMAIL_PORT = SMTP, "127.0.0.1", 1
+    mail_by(settings, SMTP, host="127.0.0.1", port=1)
     for _ in range(len(correspondence.WAITS) + 3):
         Notice.objects.exclude(due_at=None).update(due_at=F("created_at") - timedelta(days=1))
         post()

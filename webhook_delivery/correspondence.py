@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.core.mail import get_connection, send_mail
+from django.core import mail
 from django.dispatch import Signal, receiver
 from django.template.loader import render_to_string
 from django.utils.dateparse import parse_datetime
@@ -105,17 +105,23 @@ def _send(notice: Notice) -> bool:
         render_to_string(f"webhook_delivery/mail/{notice.kind}_{part}.txt", told)
         for part in ("subject", "body")
     )
-    to = [notice.endpoint.contact]
-    send_mail(" ".join(subject.split()), body, None, to, connection=_connection())
+    message = mail.EmailMessage(" ".join(subject.split()), body, to=[notice.endpoint.contact])
+    _mailer().send_messages([message])
     return True
 
 
-def _connection() -> Any:
-    """One that does not wait for ever, as Django's do unless EMAIL_TIMEOUT is set."""
-    connection: Any = get_connection()
-    if getattr(connection, "timeout", 0) is None:
-        connection.timeout = POSTING_SECONDS
-    return connection
+def _mailer() -> Any:
+    """One that does not wait for ever, as Django's do unless a timeout is set."""
+    mailer = _mailer_of_project()
+    if getattr(mailer, "timeout", 0) is None:
+        mailer.timeout = POSTING_SECONDS
+    return mailer
+
+
+def _mailer_of_project() -> Any:
+    """Since Django 6.1 the default of MAILERS; without MAILERS, that is what EMAIL_… make."""
+    mailers: Any = getattr(mail, "mailers", None)
+    return mail.get_connection() if mailers is None else mailers.default
 
 
 def _told(notice: Notice) -> dict[str, Any]:
