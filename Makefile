@@ -24,7 +24,7 @@ test-themes: $(VENV)/.ready ## Test every screen under other skins, and each Dja
 	@$(BIN)/python -m pytest -q -m nightly tests/test_themes.py
 
 test-edges: $(VENV)/.ready .node/.ready ## Test the oldest of everything on SQLite, and the newest on PostgreSQL
-	@$(NOX) -s oldest newest
+	@$(NOX) -s oldest newest $(if $(ARGS),-- $(ARGS))
 
 test-all: $(VENV)/.ready .node/.ready ## Test every Python with every Django on every database: hours
 	@$(NOX)
