@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -21,8 +22,9 @@ NEWEST = ("3.13", "6.1")
 EXTRAS = "api,metrics,redis,schema"
 PROJECT = nox.project.load_toml("pyproject.toml")
 
-# Interpreters that pyenv keeps are as good as those of the system.
-_kept = sorted(Path.home().glob(".pyenv/versions/3.*/bin"))
+# Interpreters that pyenv keeps, or that lie beside this one, are as good as those of the system.
+_homes = (Path.home() / ".pyenv" / "versions", Path(sys.base_prefix).parent)
+_kept = sorted({path for home in _homes for path in home.glob("3.*/bin")})
 os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _kept)])
 
 
