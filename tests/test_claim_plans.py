@@ -144,13 +144,13 @@ def claims_read_little() -> None:
 
 if connection.vendor == "postgresql":
 
-    def test_a_claim_reads_little_of_twenty_thousand_rows():
-        fill(20_000, 500, each=5)
+    def test_a_claim_reads_little_of_sixty_thousand_rows():
+        fill(60_000, 500, each=5)
 
         claims_read_little()
 
     def test_a_claim_reads_little_if_all_but_a_few_are_owed_to_one_endpoint():
-        dead = fill(20_000, 20, each=0)
+        dead = fill(60_000, 20, each=0)
         Lane.objects.filter(endpoint=dead).update(blocked_until=None)
         few = Endpoint.objects.exclude(pk=dead.pk)[:5]
         owe(1, *few)
