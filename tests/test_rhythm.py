@@ -116,14 +116,32 @@ def test_newcomers_who_filled_all_places_may_not_have_been_all(beat):
     assert beat.called
 
 
-def test_newcomers_are_not_looked_for_so_soon_again_when_there_were_none(beat, clock):
+def test_newcomers_are_looked_for_less_and_less_while_there_are_none(beat, clock):
     """Those who call for who is owed much already must not cost it half its speed."""
+    waits = [PEEK_SECONDS * 2**times for times in range(5)]
+    for seconds in waits:
+        beat.looked(0, STOCK, newcomers=True)
+        beat.called = True
+        assert looks_after(beat, clock, seconds, room=0)
+
+    for _ in range(5):
+        beat.looked(0, STOCK, newcomers=True)
+    beat.called = True
+    assert looks_after(beat, clock, IN_VAIN_SECONDS, room=0)
+
+    beat.looked(1, STOCK, newcomers=True)
     beat.looked(0, STOCK, newcomers=True)
     beat.called = True
+    assert looks_after(beat, clock, PEEK_SECONDS, room=0)
 
-    assert not beat.only_newcomers(1)
+
+def test_meanwhile_a_call_is_answered_as_if_there_were_no_newcomers(beat, clock):
+    for _ in range(7):
+        beat.looked(0, STOCK, newcomers=True)
+    beat.called = True
+
     assert looks_after(beat, clock, PEEK_SECONDS, room=1)
-    assert looks_after(beat, clock, IN_VAIN_SECONDS - PEEK_SECONDS - MOMENT, room=0)
+    assert not beat.only_newcomers(1)
 
 
 def test_a_look_for_newcomers_says_nothing_of_the_others(beat):

@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.1
 PEEK_SECONDS = 0.02
 """How often, while it only waits for answers: what they belong to must not delay the rest."""
 IN_VAIN_SECONDS = 1
-"""How long no newcomers are looked for, after there were none."""
+"""How long no newcomers are looked for, at most, after there were none: twice as long each time."""
 
 
 class Rhythm:
@@ -36,7 +36,7 @@ class Rhythm:
         """Whether the last look found something, so that there may be more."""
         self._filled = False
         """Whether it filled the room."""
-        self._looked, self._newcomers_from = 0.0, 0.0
+        self._looked, self._newcomers_from, self._in_vain = 0.0, 0.0, PEEK_SECONDS
 
     def ago(self) -> float:
         """How many seconds ago the last look was."""
@@ -71,7 +71,8 @@ class Rhythm:
         self.fruitful = bool(found) or (newcomers and self.fruitful)
         self._filled = filled or (newcomers and self._filled)
         if newcomers:
-            self._newcomers_from = self._looked + (0 if found else IN_VAIN_SECONDS)
+            self._newcomers_from = self._looked + (0 if found else self._in_vain)
+            self._in_vain = PEEK_SECONDS if found else min(2 * self._in_vain, IN_VAIN_SECONDS)
 
 
 def _stock() -> int:
