@@ -177,9 +177,12 @@ def test_a_models_change_and_its_event_commit_together_in_the_models_database(bo
         assert written(using) == (1, 1)
 
 
+SOME = 7_000_007
+"""No sequence will have come so far."""
+
 OPERATIONS = {
     "bulk_create": lambda: Ticket.objects.bulk_create([Ticket(title="new")]),
-    "bulk_update": lambda: Ticket.objects.bulk_update([Ticket(pk=7, title="new")], ["title"]),
+    "bulk_update": lambda: Ticket.objects.bulk_update([Ticket(pk=SOME, title="new")], ["title"]),
     "update": lambda: Ticket.objects.update(title="new"),
     "delete": lambda: Ticket.objects.all().delete(),
 }
@@ -190,8 +193,8 @@ def test_who_hears_of_many_is_asked_where_they_are_written(settings, operation):
     """A replica may lag behind, and know of no endpoint yet."""
     settings.DATABASE_ROUTERS = [Behind()]
     listening(HOME)
-    Ticket.objects.using(HOME).silently().bulk_create([Ticket(pk=7, title="old")])
-    Ticket.objects.using(ELSEWHERE).silently().bulk_create([Ticket(pk=7, title="old")])
+    Ticket.objects.using(HOME).silently().bulk_create([Ticket(pk=SOME, title="old")])
+    Ticket.objects.using(ELSEWHERE).silently().bulk_create([Ticket(pk=SOME, title="old")])
     names = {"created": "ticket.created", "updated": "ticket.updated", "deleted": "ticket.deleted"}
 
     with registered(Ticket, **names, fields=["title"]):

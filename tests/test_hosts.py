@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.everywhere_once, pytest.mark.django_db(transaction=Tru
 
 own_postgres, own_redis = servers.own_postgres, servers.own_redis
 
-EVENTS = ("--events", "800", "--rate", "100", "--seconds", "60", "--fails", "0", "--timeout", "5")
+EVENTS = ("--events", "800", "--rate", "50", "--seconds", "60", "--fails", "0", "--timeout", "5")
 
 
 @pytest.fixture
