@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from example_project.settings import BASE_DIR
 from tests.visitor import Visitor
@@ -142,13 +143,7 @@ class Newcomer:
 
     def run(self, command: str, *, typed: str = "") -> str:
         done = subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.folder,
-            env=self.env,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=300,
+            **self._in_bash(command), input=typed, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}\n{self._all()}"
         return done.stdout
@@ -157,14 +152,12 @@ class Newcomer:
         log = self.folder.parent / f"terminal-{len(self.terminals)}.log"
         with log.open("wb") as opened:
             process = subprocess.Popen(
-                ["bash", "-c", command],
-                cwd=self.folder,
-                env=self.env,
-                stdout=opened,
-                stderr=opened,
-                start_new_session=True,
+                **self._in_bash(command), stdout=opened, stderr=opened, start_new_session=True
             )
         self.terminals.append(Terminal(process, log))
+
+    def _in_bash(self, command: str) -> dict[str, Any]:
+        return {"args": ["bash", "-c", command], "cwd": self.folder, "env": self.env}
 
     def terminal(self, number: int) -> str:
         return self.terminals[number].log.read_text()

@@ -109,7 +109,7 @@ class _Run:
         self._listen()
         if not self.held and not self.landings.unsettled:
             more = (self.rhythm.called or not self.look.complete) and self.most > 0
-            return more and time.monotonic() < self.ends
+            return more and not self._is_over()
         self.flights.reinforce()
         self._gather()
         if self._must_settle() and not self._newcomers_first():
@@ -136,7 +136,7 @@ class _Run:
         self.ends = time.monotonic()
         while self.step():
             pass
-        more = self.rhythm.fruitful or self.rhythm.news or self.rhythm.called
+        more = self.rhythm.may_be_more()
         self.report.next_due = 0.0 if more else soonest(self.using, looked=self.rhythm.ago())
 
     def close(self) -> None:

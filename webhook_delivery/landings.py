@@ -45,19 +45,21 @@ class Landings:
 
     def are_enough(self) -> bool:
         """Whether they are worth a transaction, or have waited long enough for more."""
-        waited = time.monotonic() - self._first_at
+        waited = self._waited()
         enough = GATHER_ENOUGH if waited > GATHER_SECONDS else GATHER_COUNT
         return len(self.unsettled) >= (1 if waited > GATHER_LONGEST else enough)
 
     def can_wait(self) -> bool:
         """Whether something that is soon done may be done before they are settled."""
-        waited = time.monotonic() - self._first_at
-        return waited <= GATHER_LONGEST and len(self.unsettled) < GATHER_COUNT
+        return self._waited() <= GATHER_LONGEST and len(self.unsettled) < GATHER_COUNT
 
     def keep_what_has_not_ended(self) -> bool:
         """Drop the findings whose claims are somebody else's by now; whether any is left."""
         self.unsettled = [found for found in self.unsettled if not found.claim.ended()]
         return bool(self.unsettled)
+
+    def _waited(self) -> float:
+        return time.monotonic() - self._first_at
 
     def _next(self) -> tuple[Claim, Finding | None]:
         return self._landed.get_nowait()

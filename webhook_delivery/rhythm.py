@@ -38,6 +38,10 @@ class Rhythm:
         """Whether it filled the room."""
         self._looked, self._newcomers_from, self._in_vain = 0.0, 0.0, PEEK_SECONDS
 
+    def may_be_more(self) -> bool:
+        """Whether there may be something to send that the last look did not see."""
+        return self.fruitful or self.news or self.called
+
     def ago(self) -> float:
         """How many seconds ago the last look was."""
         return self._clock() - self._looked
