@@ -140,6 +140,20 @@ class ReadOnlyAdmin(ConsoleAdmin):
         return False
 
 
+class PageAdmin(ReadOnlyAdmin):
+    """A page above deliveries, with no rows of its own; the rights are those of `Delivery`."""
+
+    tenant_field = "endpoint__tenant"
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may(request, "view_delivery")
+
+    def require_view(self, request: HttpRequest) -> None:
+        """Raises PermissionDenied."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+
 def _read(response: HttpResponse) -> HttpResponse:
     """Rows are read while the page is made of them: that too must be stopped if it takes long."""
     if isinstance(response, TemplateResponse):

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db import router, transaction
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery import acknowledging, explaining, grouping
 from webhook_delivery.admin import acts, times
-from webhook_delivery.admin.base import ReadOnlyAdmin
+from webhook_delivery.admin.base import PageAdmin
 from webhook_delivery.admin.groups import failures
 from webhook_delivery.admin.groups.noting import FailureForm, NoteForm, SnoozeForm
 from webhook_delivery.grouping import Failure
@@ -38,10 +37,8 @@ KINDS = {
 
 
 @admin.register(FailureGroup)
-class FailureGroupAdmin(ReadOnlyAdmin):
-    """One page, and what can be done there; the rights are those of `Delivery`."""
-
-    tenant_field = "endpoint__tenant"
+class FailureGroupAdmin(PageAdmin):
+    """One page, and what can be done there."""
 
     def get_urls(self) -> list[URLPattern]:
         """None of those of a list of rows: groups are no rows."""
@@ -61,15 +58,12 @@ class FailureGroupAdmin(ReadOnlyAdmin):
             for name, view in views.items()
         ]
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, "view_delivery")
-
     @method_decorator(require_safe)
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The page of all groups."""
-        self._require_view(request)
+        self.require_view(request)
         by = request.GET.get("by", "")
         by = by if by in KINDS else "failure"
         using = router.db_for_read(Delivery)
@@ -148,7 +142,7 @@ class FailureGroupAdmin(ReadOnlyAdmin):
         left: str,
     ) -> HttpResponse:
         """Do it if the group still stands so, and say what happened."""
-        self._require_view(request)
+        self.require_view(request)
         self.require(request, "redeliver_delivery")
         which = FailureForm(request.POST)
         if not which.is_valid():
@@ -203,13 +197,9 @@ class FailureGroupAdmin(ReadOnlyAdmin):
             note_form=other,
         )
 
-    def _require_view(self, request: HttpRequest) -> None:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-
     def _endpoint(self, request: HttpRequest, failure: Failure) -> Endpoint:
         """The group's endpoint, for who sees something of it. Raises PermissionDenied, Http404."""
-        self._require_view(request)
+        self.require_view(request)
         rows = Endpoint.objects.using(router.db_for_read(Endpoint)).filter(pk=failure.endpoint)
         found = of_tenants(rows, tenants_of(request)).first()
         if found is None:

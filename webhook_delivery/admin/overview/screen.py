@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db import router
 from django.db.models import Case, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
@@ -23,7 +22,7 @@ from django.views.decorators.http import require_safe
 
 from webhook_delivery import figures, grouping
 from webhook_delivery.admin import words
-from webhook_delivery.admin.base import ReadOnlyAdmin
+from webhook_delivery.admin.base import PageAdmin
 from webhook_delivery.admin.groups import failures
 from webhook_delivery.admin.overview import attention
 from webhook_delivery.admin.paging import CAP
@@ -43,7 +42,7 @@ from webhook_delivery.models import (
     RedeliveryBatch,
 )
 from webhook_delivery.patience import TooSlow, patience
-from webhook_delivery.tenancy import may, of_tenants, tenants_of
+from webhook_delivery.tenancy import of_tenants, tenants_of
 
 SHOWN, LOOKED_AT = 10, 50
 """So many groups are shown, of those that nobody has seen to among so many."""
@@ -73,26 +72,20 @@ class Seen:
 
 
 @admin.register(Overview)
-class OverviewAdmin(ReadOnlyAdmin):
-    """One page; the rights are those of `Delivery`."""
-
-    tenant_field = "endpoint__tenant"
+class OverviewAdmin(PageAdmin):
+    """One page."""
 
     def get_urls(self) -> list[URLPattern]:
         """None of those of a list of rows: there are none."""
         view = self.admin_site.admin_view(self.changelist_view)
         return [path("", view, name="webhook_delivery_overview_changelist")]
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may(request, "view_delivery")
-
     @method_decorator(require_safe)
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The page, in eight statements."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        self.require_view(request)
         using, name = router.db_for_read(Delivery), request.GET.get("span", "")
         span = SPANS[name if name in RANGES else "24h"]
         seen = Seen(using, tenants_of(request), span)
