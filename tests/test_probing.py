@@ -100,6 +100,18 @@ def test_that_it_was_off_by_itself_is_forgotten_once_it_is_on(off):
     assert not Endpoint.objects.off_by_itself().exists()
 
 
+def test_who_is_off_by_itself_and_then_by_a_person_stays_off(off):
+    switched = endpoints.switch_off(off.pk, using="default", by="ann", reason="they left")
+
+    assert switched.changed
+    assert probe(off).switched is None
+    off.refresh_from_db()
+    assert (off.state, off.state_reason) == ("off", "they left")
+    assert not endpoints.switch_off(off.pk, using="default", by="bob").changed
+    assert not endpoints.mark_off(off.pk, using="default", reason=GONE)
+    assert list(ConsoleAction.objects.values_list("verb", "by_name")) == [("switch_off", "ann")]
+
+
 def test_who_may_only_test_switches_nothing_on(off):
     assert probe(off, switches=False).switched is None
     assert Endpoint.objects.get().state == "off"

@@ -146,9 +146,10 @@ def _set(
     """
     The endpoint, in a statement of its own: publishing must not wait for what it is owed.
 
-    itself: no person wished it.
+    itself: no person wished it. Who wishes it later is kept: then only a person switches it on.
     """
-    others = Endpoint.objects.using(using).filter(pk=endpoint).exclude(state=state)
+    already = {"state": state} if itself else {"state": state, "off_by_itself": False}
+    others = Endpoint.objects.using(using).filter(pk=endpoint).exclude(**already)
     others = others.filter(state=was) if was else others
     why = "" if state == State.ON else reason[:200]
     changes = {"state_reason": why, "resume_at": until, "updated_at": Now()}

@@ -20,11 +20,6 @@ AT_ONCE = 100
 """So many are warned of, or switched off, by one sweep; the next goes on."""
 
 
-def switched_off_for_failing(endpoint: Endpoint) -> bool:
-    """Whether no person switched it off: it failed for days, or said that it wants nothing more."""
-    return endpoint.state == Endpoint.State.OFF and endpoint.off_by_itself
-
-
 def limits() -> Limits:
     return Limits(settings.WARN_AFTER_SECONDS, settings.DISABLE_AFTER_SECONDS)
 

@@ -12,7 +12,6 @@ from webhook_delivery import endpoints
 from webhook_delivery.conf import settings
 from webhook_delivery.endpoints import Switched
 from webhook_delivery.models import Delivery, Endpoint
-from webhook_delivery.overseeing import switched_off_for_failing
 from webhook_delivery.publishing import attempt_now, publish_test
 from webhook_delivery.validation import validate_rate
 
@@ -61,7 +60,7 @@ def probe(
     attempt_now(event, using=using, regardless=True)
     probed = Probed(_once_it_has_ended(Delivery.objects.using(using).get(event=event)))
     now = Endpoint.objects.using(using).get(pk=endpoint.pk)
-    if not (switches and probed.arrived and switched_off_for_failing(now)):
+    if not (switches and probed.arrived and now.is_off_by_itself):
         return probed
     on = endpoints.switch_on(now.pk, by=by or "", reason=ARRIVED, rate=rate, using=using)
     return Probed(probed.delivery, on)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from webhook_delivery.redelivery import Done
 
 NOTHING: Mapping[str, Any] = {}
+OFF_BY_ITSELF = models.Q(state="off", off_by_itself=True)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -40,7 +41,7 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
 
     def off_by_itself(self) -> Self:
         """Off, though no person wished it: they failed for days, or want nothing more."""
-        return self.off().filter(off_by_itself=True)
+        return self.filter(OFF_BY_ITSELF)
 
     def failing(self) -> Self:
         """Nothing has arrived since an attempt failed; `lane.failing_since` says since when."""

@@ -193,10 +193,14 @@ class Endpoint(models.Model):
         more = "…" if parts.path.strip("/") or parts.query else ""
         return f"{parts.scheme}://{parts.hostname or ''}{port}/{more}"
 
+    @property
+    def is_off_by_itself(self) -> bool:
+        """Whether it is off, and no person wished it."""
+        return self.state == self.State.OFF and self.off_by_itself
+
     def leads_elsewhere(self, url: str, ca_bundle: str) -> bool:
         """Whether these would send to another server, or trust others to say which one it is."""
-        moved = origin_of(url) != origin_of(self.url)
-        return moved or ca_bundle.split() != self.ca_bundle.split()
+        return origin_of(url) != origin_of(self.url) or ca_bundle.split() != self.ca_bundle.split()
 
     @property
     @sensitive_variables()

@@ -19,7 +19,6 @@ from django.views.decorators.http import require_POST, require_safe
 from webhook_delivery.admin import acts
 from webhook_delivery.admin.base import ConsoleAdmin
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint
-from webhook_delivery.overseeing import switched_off_for_failing
 from webhook_delivery.tenancy import may
 
 asks = method_decorator(require_safe)
@@ -130,7 +129,7 @@ class EndpointPages(ConsoleAdmin):
         if not may(request, "test_endpoint"):
             return None
         label = _("Send test event")
-        if switched_off_for_failing(endpoint) and may(request, "pause_endpoint"):
+        if endpoint.is_off_by_itself and may(request, "pause_endpoint"):
             label = _("Send test event; switch on if it arrives")
         return Tab(self.url_of(endpoint, "test"), label, False)
 

@@ -32,6 +32,7 @@ from webhook_delivery.admin.groups.failures import Line
 from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Endpoint, EndpointQuerySet, RedeliveryBatch
+from webhook_delivery.models.asking import OFF_BY_ITSELF
 from webhook_delivery.recording import REFUSALS
 
 NAMED = 5
@@ -103,10 +104,9 @@ class Trouble(enum.Enum):
     BROKEN = enum.auto()
 
 
-GIVEN_UP = Q(state=Endpoint.State.OFF, off_by_itself=True)
 _HAVE: dict[Trouble, Q] = {
-    Trouble.REFUSED: GIVEN_UP & Q(state_reason__in=REFUSALS),
-    Trouble.FAILED: GIVEN_UP & ~Q(state_reason__in=REFUSALS),
+    Trouble.REFUSED: OFF_BY_ITSELF & Q(state_reason__in=REFUSALS),
+    Trouble.FAILED: OFF_BY_ITSELF & ~Q(state_reason__in=REFUSALS),
     Trouble.WARNED: Q(state=Endpoint.State.ON, lane__warned_at__isnull=False),
     Trouble.BROKEN: Q(state=Endpoint.State.ON, lane__openings__gt=0, lane__blocked_until__gt=Now()),
 }
