@@ -1,5 +1,6 @@
 """`manage.py webhooks …`, as an operator types it."""
 
+import gc
 import io
 import json
 import signal
@@ -334,6 +335,19 @@ def test_a_loop_delivers_without_django_q_until_it_is_asked_to_stop(receiver, en
             loop.kill()
 
     assert len(receiver.received) == 2
+
+
+def test_a_loop_looks_through_what_django_made_once_only(receiver, endpoint, monkeypatch):
+    frozen = []
+
+    def run_(*, stopped, **options):
+        frozen.append(gc.get_freeze_count())
+
+    monkeypatch.setattr("webhook_delivery.management.verbs.sending.loop.run", run_)
+    before = gc.get_freeze_count()
+    call_command("webhooks", "drain", "--loop")
+
+    assert frozen[0] > 100_000 > before == gc.get_freeze_count()
 
 
 @pytest.mark.parametrize("verb", ["export", "list"])

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from webhook_delivery import loop
+from webhook_delivery.management.heap import frozen
 from webhook_delivery.management.interrupts import interrupts
 from webhook_delivery.management.rendering import detailed, page, sentence
 from webhook_delivery.management.verbs.choosing import by_default, the_endpoint
@@ -36,7 +37,7 @@ class Drain(Verb):
             self._rehearse()
             return
         if loop_:
-            with interrupts() as asked:
+            with interrupts() as asked, frozen():
                 loop.run(using=self.database, stopped=asked.is_set)
             return
         report = loop.once(using=self.database, seconds=seconds)
