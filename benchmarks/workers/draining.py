@@ -10,6 +10,7 @@ from django.db import connection
 from benchmarks.workers.counting import Statements
 from webhook_delivery import loop
 from webhook_delivery.drain import drain as send_due
+from webhook_delivery.management.heap import frozen
 
 
 def prepare(*, seconds: float = 900, prunes: bool = True) -> Callable[[], Mapping[str, Any]]:
@@ -22,7 +23,8 @@ def prepare(*, seconds: float = 900, prunes: bool = True) -> Callable[[], Mappin
 
     def drain() -> Mapping[str, Any]:
         begin = loop.once if prunes else send_due
-        report = begin(using="default", seconds=seconds)
+        with frozen():
+            report = begin(using="default", seconds=seconds)
         return {"sent": report.delivered, "statements": statements.take()}
 
     return drain

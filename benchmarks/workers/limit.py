@@ -12,6 +12,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from webhook_delivery.management.heap import frozen
+
 THREADS = 32
 TIMEOUT = 5
 HEADERS = {
@@ -61,7 +63,7 @@ def prepare(
 
     def send_all() -> Mapping[str, Any]:
         shared = Adapter(verify, pools=len(urls))
-        with ThreadPoolExecutor(THREADS) as pool:
+        with frozen(), ThreadPoolExecutor(THREADS) as pool:
             tasks = [
                 pool.submit(_take_turns, turns, lock, make(shared, body, verify))
                 for _ in range(THREADS)

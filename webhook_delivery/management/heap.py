@@ -15,7 +15,6 @@ def frozen() -> Iterator[None]:
     Django and an application are some hundred thousand objects that stay. To look at them takes
     0.1 to 0.3 s, in which nothing is sent, and happens every few seconds under load.
     """
-    gc.collect()
     gc.freeze()
     try:
         yield

@@ -37,10 +37,11 @@ class Drain(Verb):
             self._rehearse()
             return
         if loop_:
-            with interrupts() as asked, frozen():
+            with frozen(), interrupts() as asked:
                 loop.run(using=self.database, stopped=asked.is_set)
             return
-        report = loop.once(using=self.database, seconds=seconds)
+        with frozen():
+            report = loop.once(using=self.database, seconds=seconds)
         loop.prune(using=self.database)
         self.say(asdict(report), sentence(report))
 
