@@ -761,6 +761,14 @@ def test_who_may_not_change_an_endpoint_sees_no_path_or_query_and_cannot_guess_t
         assert viewer.get(url("delivery"), {lookup: "https"}).status_code == 400
 
 
+@pytest.mark.parametrize("way", ["", "__contains", "__startswith", "__regex", "__length__gt"])
+def test_nobody_reads_a_body_by_guessing(root, endpoint, way):
+    event = publish("order.paid", {"card": "4111"})
+    where = {"id": str(event.pk), f"body{way}": "4"}
+
+    assert root.get(url("event"), where).status_code == 400
+
+
 def test_who_may_change_an_endpoint_sees_and_finds_its_url(root, db):
     acme = make_endpoint("https://acme.example/T01/s3cret", name="acme")
 

@@ -8,6 +8,7 @@ from inspect import signature
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -100,6 +101,28 @@ class TestTenants:
         both = {"selection": {"endpoints": [two["acme"][0].pk, two["other"][0].pk]}}
         previewed = ann.post(f"{API}redeliveries/preview/", both, format="json").json()
         assert previewed["chosen"] == {"of": 1, "capped": False}
+
+    def test_a_redelivery_names_no_endpoint_of_others(self, ann, two):
+        both = [endpoint.pk for endpoint, *_ in two.values()]
+        of = {"selection": {"endpoints": both}}
+        begun = ann.post(f"{API}redeliveries/", of, format="json").json()
+        admin = Client()
+        admin.force_login(User.objects.get(username="acme"))
+
+        for page in ("", f"{begun['id']}/change/"):
+            told = admin.get(f"/admin/webhook_delivery/redeliverybatch/{page}").content.decode()
+            assert f"acme, #{both[1]}" in told
+
+    def test_where_an_endpoint_has_gone_its_name_goes_too(self, ann, two):
+        endpoint, event, *_ = two["acme"]
+        Endpoint.objects.filter(pk=endpoint.pk).update(tenant="other", name="secret-customer")
+        admin = Client()
+        admin.force_login(User.objects.get(username="acme"))
+
+        assert ann.get(f"{API}events/{event.webhook_id}/").json()["deliveries"] == []
+        page = admin.get(f"/admin/webhook_delivery/event/{event.pk}/change/")
+        assert page.status_code == 200
+        assert "secret-customer" not in page.content.decode()
 
     def test_nothing_is_made_for_others(self, ann, two):
         new = {"url": "https://example.com/", "tenant": "other"}

@@ -18,6 +18,10 @@ def only_acme(user) -> list[str]:
     return ["acme"]
 
 
+def of_two_memberships(user) -> list[str]:
+    return ["globex", "acme", "acme"]
+
+
 @pytest.fixture
 def questions(settings) -> list[str]:
     """For whom the project's function was asked."""
@@ -43,6 +47,15 @@ def questions(settings) -> list[str]:
 def test_a_page_asks_once(admin_client, questions, address):
     assert admin_client.get(address).status_code == 200
     assert questions == ["admin"]
+
+
+def test_a_tenant_that_is_named_twice_is_one(rf, settings, django_user_model):
+    wanted = {"CONSOLE_TENANTS": "tests.test_tenancy.of_two_memberships"}
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **wanted}
+    request = rf.get("/")
+    request.user = django_user_model(username="ann")
+
+    assert tenancy.tenants_of(request) == ["acme", "globex"]
 
 
 def test_what_wraps_a_request_knows_the_answer(rf, questions, django_user_model):

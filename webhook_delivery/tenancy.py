@@ -35,7 +35,7 @@ def tenants_of(request: HttpRequest) -> Sequence[str] | None:
 def _ask(user: Any) -> Sequence[str] | None:
     tenants: Callable[[Any], Sequence[str] | None] = import_string(settings.CONSOLE_TENANTS or "")
     found = tenants(user)
-    return None if found is None else sorted(found)
+    return None if found is None else sorted(set(found))
 
 
 def of_tenants(rows: Rows, tenants: Sequence[str] | None, *, by: str = "tenant") -> Rows:

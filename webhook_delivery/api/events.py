@@ -26,7 +26,7 @@ from webhook_delivery.api.reading import Reasoned, Strict
 from webhook_delivery.api.showing import DeliverySerializer, Shown, with_last_attempts
 from webhook_delivery.models import Delivery, Event
 from webhook_delivery.models.event import event_of
-from webhook_delivery.tenancy import may
+from webhook_delivery.tenancy import may, of_tenants, tenants_of
 
 OWED = 50
 """How many of an event's deliveries are in its answer; the rest is listed."""
@@ -162,7 +162,8 @@ class EventView(ListView):
     def _owed(self, request: Request, event: Event) -> Sequence[Delivery] | None:
         if not may(request, "view_delivery"):
             return None
-        owed = event.deliveries.select_related("endpoint").order_by("pk")
+        rows = of_tenants(event.deliveries.all(), tenants_of(request), by="endpoint__tenant")
+        owed = rows.select_related("endpoint").order_by("pk")
         return with_last_attempts(owed[:OWED])
 
     def _told(self, request: Request, event: Any) -> dict[str, Any]:

@@ -39,16 +39,17 @@ class BatchList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         shown = list(self.result_list[: self.list_per_page])
-        names = names_of(shown)
+        names = names_of(request, shown)
         for batch in shown:
             batch.endpoint_names = names
         self.result_list = shown
 
 
-def names_of(batches: Sequence[RedeliveryBatch]) -> dict[int, str]:
-    """The names of the endpoints that these name by number."""
+def names_of(request: HttpRequest, batches: Sequence[RedeliveryBatch]) -> dict[int, str]:
+    """The names of the endpoints that these name by number, of those that the user may see."""
     numbers = {each for batch in batches for each in words.endpoints_of(batch.selection)}
-    rows = Endpoint.objects.filter(pk__in=sorted(numbers)[:1000])
+    seen = tenancy.of_tenants(Endpoint.objects.all(), tenancy.tenants_of(request))
+    rows = seen.filter(pk__in=sorted(numbers)[:1000])
     return dict(rows.values_list("pk", "name")) if numbers else {}
 
 
@@ -135,11 +136,11 @@ class RedeliveryBatchAdmin(Confirming):
     ) -> HttpResponse:
         """How far it is."""
         batch = self.the(request, object_id)
-        self._lend_words(batch)
+        self._lend_words(request, batch)
         return self.page(request, "redelivery/progress.html", **self._context(request, batch))
 
-    def _lend_words(self, batch: RedeliveryBatch) -> None:
-        batch.endpoint_names = names_of([batch])  # type: ignore[attr-defined]
+    def _lend_words(self, request: HttpRequest, batch: RedeliveryBatch) -> None:
+        batch.endpoint_names = names_of(request, [batch])  # type: ignore[attr-defined]
 
     def _context(self, request: HttpRequest, batch: RedeliveryBatch) -> dict[str, Any]:
         counts, failures = _fared(batch)
