@@ -20,7 +20,7 @@ acts: list[Callable[[], HttpResponse | None]] = []
 """What they do with it, in turn; then they answer 204."""
 lock = threading.Lock()
 
-TENANTS = {"acme": "WEBHOOK_SECRETS_OF_ACME"}
+TENANTS = {"acme": "WEBHOOK_SECRETS_OF_ACME", "globex": "WEBHOOK_SECRETS_OF_GLOBEX"}
 
 
 def hear(request: WebhookRequest) -> HttpResponse:

@@ -197,6 +197,18 @@ def test_a_function_finds_the_secrets_of_a_tenant(settings):
     assert post({**signed(), "x-tenant": "acme"}, "/tenants").status_code == 400
 
 
+def test_two_tenants_hear_one_event_at_one_address(settings):
+    """Whoever sends gives an event one id, to whomever he sends it."""
+    settings.WEBHOOK_SECRETS_OF_ACME = [OTHER]
+    settings.WEBHOOK_SECRETS_OF_GLOBEX = [SECRET]
+    acme = {**signed(BODY, OTHER, webhook_id="evt_1"), "x-tenant": "acme"}
+    globex = {**signed(BODY, webhook_id="evt_1"), "x-tenant": "globex"}
+
+    assert [post(each, "/tenants").status_code for each in (acme, globex)] == [204, 204]
+    assert [post(each, "/tenants").status_code for each in (acme, globex)] == [200, 200]
+    assert len(hooks.heard) == 2
+
+
 @pytest.mark.parametrize(
     ("path", "why"),
     [
