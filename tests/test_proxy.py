@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,8 +21,11 @@ pytestmark = pytest.mark.everywhere_once
 class Proxy:
     """Connects for others, and keeps what they asked for."""
 
-    def __init__(self, answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n") -> None:
+    def __init__(
+        self, answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n", *, after: float = 0
+    ) -> None:
         self.heads: list[str] = []
+        self._after = after
         self._answer = answer
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -42,6 +46,7 @@ class Proxy:
             while not head.endswith(b"\r\n\r\n"):
                 head += client.recv(4096)
             self.heads.append(head.decode())
+            threading.Event().wait(self._after)
             client.sendall(self._answer)
             port = int(head.split()[1].rpartition(b":")[2])
             with socket.create_connection(("127.0.0.1", port)) as server:
@@ -111,6 +116,21 @@ def test_a_proxy_that_refuses_is_named(settings, post, status):
         outcome = post("http://receiver.example/")
 
     assert (outcome.fault, outcome.detail) == (Fault.PROXY, f"the proxy answered {status}")
+
+
+def test_a_slow_proxy_and_a_receiver_that_hangs_share_one_timeout(settings, post):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as hanging,
+        contextlib.closing(Proxy(after=1.5)) as slow,
+    ):
+        url = f"http://127.0.0.1:{slow.port}"
+        settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "EGRESS_PROXY": url}
+        began = time.monotonic()
+
+        outcome = post(f"https://127.0.0.1:{hanging.getsockname()[1]}/")
+
+    assert outcome.fault is Fault.TIMEOUT
+    assert time.monotonic() - began < 2.5
 
 
 def test_a_proxy_that_is_away_is_no_reason_to_go_without(settings, receiver, post):

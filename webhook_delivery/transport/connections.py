@@ -143,6 +143,7 @@ def _through(proxy: SplitResult, origin: Origin, lookups: Lookups) -> socket.soc
         answer.close()
         if not 200 <= answer.status <= 299:
             raise Unreachable(Fault.PROXY, f"the proxy answered {answer.status}")
+        connection.settimeout(deadline.left())  # the proxy took its time
     except BaseException:
         connection.close()
         raise
