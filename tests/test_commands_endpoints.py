@@ -95,6 +95,23 @@ def test_several_are_switched_off_and_one_that_is_off_is_no_obstacle(acme):
     assert Endpoint.objects.off().count() == 2
 
 
+def test_who_is_off_by_itself_may_be_switched_off_by_a_person(acme):
+    Endpoint.objects.update(state="off", off_by_itself=True)
+
+    assert run("switch-off", "acme", "--dry-run").out == "acme would be off; deliveries held: 0.\n"
+    assert run("switch-off", "acme").code == 0
+    assert run("switch-off", "acme", "--dry-run").code == 1
+    assert not Endpoint.objects.off_by_itself().exists()
+
+
+def test_a_rate_is_for_who_is_switched_on(acme):
+    assert run("resume", "acme", "--rate", 5).code == 1
+    assert Endpoint.objects.get().rate_per_second is None
+    Endpoint.objects.update(state="paused")
+    assert run("resume", "acme", "--rate", 5).code == 0
+    assert Endpoint.objects.get().rate_per_second == 5
+
+
 @pytest.mark.parametrize("until", ["2020-01-01T00:00Z", "400d", "tomorrow", "2026-02-31T00:00"])
 def test_a_pause_ends_within_a_year_or_when_somebody_says_so(acme, until):
     assert run("pause", "acme", "--until", until).code == 2

@@ -179,6 +179,16 @@ def test_a_group_of_failures_is_acknowledged_snoozed_and_reopened(acme):
     assert list(verbs) == ["acknowledge", "snooze", "reopen"]
 
 
+def test_what_is_open_is_found_behind_what_is_not(acme):
+    for reason in ("dns", "timeout", "timeout", "reset", "reset", "reset"):
+        dead(acme, reason=reason)
+    run("acknowledge", "acme", "reset")
+
+    told = in_json("groups", "--open", "--limit", 1)
+
+    assert [each["reason"] for each in told] == ["timeout"]
+
+
 def test_there_are_no_groups_where_nothing_is_dead(acme):
     assert run("groups").out == "No dead letters, or somebody has seen to all of them.\n"
     assert run("acknowledge", "acme", "dns").code == 1

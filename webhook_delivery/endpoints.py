@@ -39,13 +39,12 @@ def switch_on(
     Switch on, and release what was held.
 
     by: the user who asks (or a name), who is then kept with the reason; None: nobody does.
-    rate: how many requests a second it is sent at most from now on; None: as before.
+    rate: how many requests a second it is sent at most from now on, if it is switched; None: as
+        before.
     Raises ValidationError for no sensible rate.
     """
     validate_rate(rate)
-    if rate is not None:
-        Endpoint.objects.using(using).filter(pk=endpoint).update(rate_per_second=rate)
-    changed = _set(endpoint, State.ON, using, by=by, reason=reason)
+    changed = _set(endpoint, State.ON, using, by=by, reason=reason, rate=rate)
     released = lifecycle.release(_owed(endpoint, using))
     doorbell.ring_on_commit(using=using)
     return Switched(changed, released)
@@ -142,6 +141,7 @@ def _set(
     by: Any = None,
     was: Endpoint.State | None = None,
     itself: bool = False,
+    rate: float | None = None,
 ) -> bool:
     """
     The endpoint, in a statement of its own: publishing must not wait for what it is owed.
@@ -153,6 +153,7 @@ def _set(
     others = others.filter(state=was) if was else others
     why = "" if state == State.ON else reason[:200]
     changes = {"state_reason": why, "resume_at": until, "updated_at": Now()}
+    changes |= {} if rate is None else {"rate_per_second": rate}
 
     def change() -> bool:
         if state == State.ON and others.exists():

@@ -115,7 +115,7 @@ class EndpointPages(ConsoleAdmin):
         offered = [
             ("pause", _("Pause…"), switches and state != states.PAUSED),
             ("on", resume, switches and state != states.ON),
-            ("off", _("Switch off…"), switches and state != states.OFF),
+            ("off", _("Switch off…"), switches and (state != states.OFF or endpoint.off_by_itself)),
             ("recover", _("Recover…"), recovers),
             ("reveal", _("Reveal secrets…"), may(request, "reveal_secret")),
             ("rotate", _("Rotate the secret…"), may(request, "rotate_secret")),

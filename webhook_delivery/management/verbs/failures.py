@@ -23,6 +23,8 @@ COLUMNS = {
     "endpoint": ("endpoint", "name"),
     "event_type": ("event_type",),
 }
+MANY = 10_000
+"""Of so many groups, those that are open are told."""
 COUNTS = ("hour", "day", "week", "total", "last")
 
 
@@ -46,8 +48,9 @@ class Groups(Verb):
 
     def run(self, *, group_by: str, open: bool, limit: int, **options: Any) -> None:  # noqa: A002 - the option's name
         week = grouping.beyond(using=self.database).exists()
-        found = grouping.groups(group_by, using=self.database, most=limit, week=week)
-        told = [_facts(each) for each in found if each.open or not open]
+        most = max(limit, MANY) if open else limit
+        found = grouping.groups(group_by, using=self.database, most=most, week=week)
+        told = [_facts(each) for each in found if each.open or not open][:limit]
         seen_to = ("seen_to",) if group_by == "failure" else ()
         columns = (*COLUMNS[group_by], *COUNTS, *seen_to)
         lines = [each | {"seen_to": each["seen_to"] and _said(each["seen_to"])} for each in told]

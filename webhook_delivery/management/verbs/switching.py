@@ -54,7 +54,7 @@ class Switch(Verb):
     def _would(self, endpoint: Endpoint) -> dict[str, Any]:
         owed = Delivery.objects.using(self.database).for_endpoint(endpoint)
         moved = owed.held() if self.becomes == State.ON else owed.pending()
-        changes = endpoint.state != self.becomes
+        changes = endpoint.state != self.becomes or endpoint.off_by_itself
         return _facts(endpoint, Switched(changes), moved.count())
 
     def _sentence(self, told: dict[str, Any], dry_run: bool) -> str:
