@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import django
 import pytest
 
 from benchmarks.scenarios import NAMES
@@ -92,3 +97,35 @@ def spelt(seconds: float) -> str:
         if seconds >= unit:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds:.0f} s"
+
+
+NEEDS = re.compile(
+    r"^\| (\d\.\d) \| ([\d., ]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", re.MULTILINE
+)
+"""Of each Django: the Pythons, and the oldest SQLite, PostgreSQL and MariaDB."""
+
+
+def oldest(features: Any) -> str:
+    """As this Django says, of any server of the kind."""
+    there = SimpleNamespace(mysql_is_mariadb=True)
+    return ".".join(map(str, features.DatabaseFeatures(there).minimum_database_version))
+
+
+def test_what_is_needed_is_what_this_django_asks_for():
+    told = {django: versions for django, _pythons, *versions in NEEDS.findall(README)}
+    backends = ("sqlite3", "postgresql", "mysql")
+
+    assert told[".".join(map(str, django.VERSION[:2]))] == [
+        oldest(import_module(f"django.db.backends.{backend}.features")) for backend in backends
+    ]
+
+
+def test_what_is_needed_is_what_is_tested():
+    source = (BASE_DIR / "noxfile.py").read_text()
+    pairs = re.search(r"^SUPPORTED = (.+)$", source, re.MULTILINE)
+    supported = ast.literal_eval(pairs[1]) if pairs else {}
+
+    assert {django: pythons.split(", ") for django, pythons, *_ in NEEDS.findall(README)} == {
+        django: [python for python, djangos in supported.items() if django in djangos]
+        for django in supported["3.13"]
+    }

@@ -52,7 +52,7 @@ def publish(
     payload: anything Django's JSON encoder can write; bytes are sent as they are.
     tenant: whose event it is; only endpoints of the same tenant receive it.
     idempotency_key: with a key (and tenant) that was used before for this type, that event is
-        returned and nothing is written.
+        returned and nothing is written; one that was used for another type is refused.
     key: deliveries of the same key to one endpoint are made one after the other, in the order of
         their events; at most 200 characters. Empty: in no order, unless the endpoint is ordered.
     deliver_at: when the first attempt is made, a datetime with a time zone, or a timedelta from

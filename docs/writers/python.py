@@ -21,7 +21,19 @@ tests need in [testing with it](../testing.md).
 
 ELSEWHERE = {
     "webhook_delivery.redelivery": ("redeliver", "discard", "restore", "retry_now", "Done"),
-    "webhook_delivery.batches": ("pause", "resume", "cancel", "set_rate", "progress", "Progress"),
+    "webhook_delivery.selecting": ("selection_of",),
+    "webhook_delivery.batches": (
+        "preview",
+        "start",
+        "start_missed",
+        "pause",
+        "resume",
+        "cancel",
+        "set_rate",
+        "progress",
+        "Preview",
+        "Progress",
+    ),
     "webhook_delivery.endpoints": ("pause", "switch_on", "switch_off", "Switched"),
     "webhook_delivery.forwarding": ("forward", "Forwarded"),
     "webhook_delivery.probing": ("probe", "Probed"),
