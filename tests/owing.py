@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from webhook_delivery.claims import Claim
-from webhook_delivery.clock import Now
+from webhook_delivery.clock import Now, elapsed
 from webhook_delivery.models import Delivery, Endpoint, Event, Lane
 from webhook_delivery.outcomes import Policy
 
@@ -88,5 +87,5 @@ def claim(delivery: int, endpoint: int = 1, *, lease: float = 60, number: int = 
         due_at=NOW,
         claimed_at=NOW,
         lease=lease,
-        _leased=time.monotonic(),
+        _leased=elapsed(),
     )

@@ -18,6 +18,7 @@ def main(url: str) -> None:
     django.setup()
     from webhook_delivery import dispatch, keys
     from webhook_delivery.claims import Claim
+    from webhook_delivery.clock import elapsed
     from webhook_delivery.outcomes import Policy
     from webhook_delivery.transport import Transport
 
@@ -39,7 +40,7 @@ def main(url: str) -> None:
         due_at=MOMENT,
         claimed_at=MOMENT,
         lease=60,
-        _leased=time.monotonic(),
+        _leased=elapsed(),
     )
     outcome = dispatch.attempt(claim, Transport()).outcome
     print(json.dumps([outcome.status, outcome.fault, outcome.detail]))

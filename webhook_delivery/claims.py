@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 
+from webhook_delivery.clock import elapsed
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Attempt, Delivery
 from webhook_delivery.outcomes import (
@@ -73,9 +73,9 @@ class Claim:
     hollow: bool = False
     """Whether its event's body is gone: then there is nothing to send either."""
     _leased: float = 0.0
-    """When, by the worker's monotonic clock, the claim was asked for: before its lease began."""
-    _dated: float = field(default_factory=time.monotonic)
-    """When, by the worker's monotonic clock, `claimed_at` was read."""
+    """When, by `elapsed()`, the claim was asked for: before its lease began."""
+    _dated: float = field(default_factory=elapsed)
+    """When, by `elapsed()`, `claimed_at` was read."""
 
     @property
     def in_order(self) -> bool:
@@ -93,14 +93,14 @@ class Claim:
 
     def left(self) -> float:
         """How many seconds the claim still lasts."""
-        return self.lease - (time.monotonic() - self._leased)
+        return self.lease - (elapsed() - self._leased)
 
     def ended(self) -> bool:
         return self.left() <= 0
 
     def now(self) -> datetime:
         """The present, by the database's clock: a worker's own may be wrong."""
-        return self.claimed_at + timedelta(seconds=time.monotonic() - self._dated)
+        return self.claimed_at + timedelta(seconds=elapsed() - self._dated)
 
     def expires_in(self) -> float | None:
         """How many seconds attempts may still begin; None: as long as they like."""

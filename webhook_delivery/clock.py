@@ -1,10 +1,23 @@
-"""The database's clock, in UTC on every database: who owns a row is never a worker's opinion."""
+"""The database's clock, in UTC on every database, and the seconds that leases are measured by."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.db.models import QuerySet, functions
+
+BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
+
+
+def elapsed() -> float:
+    """
+    Seconds, from some moment on, by this machine: those that it slept among them, on Linux.
+
+    Leases end by the database's clock meanwhile. Elsewhere, a machine that is suspended does not
+    count (`time.monotonic`).
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if BOOTTIME else time.monotonic()
 
 
 class Now(functions.Now):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db.models import F
 
 from webhook_delivery.claims import Claim, lease_seconds
-from webhook_delivery.clock import Now
+from webhook_delivery.clock import Now, elapsed
 from webhook_delivery.cloudevents import STRUCTURED, Happened, binary, structured
 from webhook_delivery.conf import settings
 from webhook_delivery.lapsing import lapsed
@@ -77,13 +76,13 @@ def load(
     Read the claims that these rows stand for; what has no event or no endpoint is orphaned.
 
     endpoints: as `reached` gives them; without their secrets nothing can be sent.
-    leased: when they were asked for, by the monotonic clock.
+    leased: when they were asked for, by `elapsed()`.
     doubted: the endpoints that failed the last time. ailing: those that nothing has reached since.
     """
     events = _events({row.event_id for row in rows}, using)
     firsts = _firsts(rows, using)
     late = lapsed(_unforced(rows), now=rows[0].now, using=using) if rows else set()
-    common = {"lease": lease_seconds(), "_leased": leased, "_dated": time.monotonic()}
+    common = {"lease": lease_seconds(), "_leased": leased, "_dated": elapsed()}
     needs = _Needs(events)
     return [
         _claim_of(

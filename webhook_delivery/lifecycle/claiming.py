@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from django.db.models import Count, F
 
 from webhook_delivery.claims import Claim, lease_seconds
-from webhook_delivery.clock import Now
+from webhook_delivery.clock import Now, elapsed
 from webhook_delivery.conf import settings
 from webhook_delivery.lifecycle import lanes, sequences
 from webhook_delivery.lifecycle.looking import FEW, Look
@@ -50,7 +49,7 @@ def take(
 
     lost: how often others were faster; then this waits for its turn.
     """
-    asked = time.monotonic()
+    asked = elapsed()
     rooms = _rooms(seen, places, room)
     traffic = lanes.lock(rooms, using=using, wait=lost > 0) if rooms else {}
     unseen = len(traffic) < len(rooms) or (lost > 0 and len(traffic) > FEW)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,7 +10,7 @@ from functools import partial
 from django.db.models import F
 
 from webhook_delivery.claims import Claim, Finding, Settled, lease_seconds
-from webhook_delivery.clock import Now
+from webhook_delivery.clock import Now, elapsed
 from webhook_delivery.lifecycle.changing import CHUNK
 from webhook_delivery.lifecycle.settling import settle_apart
 from webhook_delivery.loading import load, rows_of
@@ -45,7 +44,7 @@ def _end(ids: Sequence[int], using: str) -> list[Settled]:
 
 
 def _claim(ids: Sequence[int], using: str) -> list[Claim]:
-    rows, token, asked = Delivery.objects.using(using), uuid.uuid4(), time.monotonic()
+    rows, token, asked = Delivery.objects.using(using), uuid.uuid4(), elapsed()
     rows.filter(pk__in=ids, state__in=[State.PENDING, State.HELD]).update(
         state=State.SENDING,
         claim=token,
