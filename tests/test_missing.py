@@ -47,6 +47,28 @@ def start(endpoint, **fields) -> RedeliveryBatch:
     return batches.start_missed(endpoint.pk, since(), using=DB, **fields)
 
 
+@pytest.mark.parametrize(
+    ("kept", "age", "found"),
+    [
+        ({}, 29, {"order.paid"}),
+        ({}, 31, set()),
+        ({"RETAIN_DELIVERED_DAYS": None}, 89, {"order.paid"}),
+        ({"RETAIN_DELIVERED_DAYS": None}, 91, set()),
+        ({"RETAIN_DELIVERED_DAYS": None, "RETAIN_DEAD_DAYS": None}, 400, {"order.paid"}),
+    ],
+)
+def test_what_may_have_been_delivered_and_deleted_is_not_missed(settings, kept, age, found):
+    """An event stays as long as anybody is owed it: longer than what was delivered of it."""
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, **kept}
+    happened = timezone.now() - timedelta(days=age)
+    pk = missing.first_at(happened)
+    Event.objects.bulk_create([Event(pk=pk, event_type="order.paid", body=b"{}")])
+    Event.objects.update(created_at=happened)
+    rows = missing.missed(make_endpoint(), happened - AGO, using=DB)
+
+    assert set(rows.values_list("event_type", flat=True)) == found
+
+
 def test_the_ids_of_events_are_in_the_order_of_time_on_this_database(db):
     earlier = timezone.now() - timedelta(days=400)
     moments = [earlier + timedelta(days=37 * n, milliseconds=n) for n in range(12)]

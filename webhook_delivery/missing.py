@@ -18,6 +18,7 @@ from webhook_delivery.counting import Number
 from webhook_delivery.lifecycle import Owed, sequence_of
 from webhook_delivery.models import Delivery, Endpoint, Event, Subscription
 from webhook_delivery.models.event import first_at
+from webhook_delivery.retention import certain
 
 COUNTED = 10_000
 """How many are counted exactly; more are “10,000 or more”."""
@@ -102,10 +103,12 @@ def _meeting(endpoint: Endpoint, found: list[Found], most: int, using: str) -> l
 
 
 def _never_owed(endpoint: Endpoint, using: str) -> QuerySet[Event]:
+    """Of older events nobody knows any more: what was delivered may have gone, and they not."""
     owed = Delivery.objects.using(using).filter(event=OuterRef("pk"), endpoint=endpoint.pk)
     whole = Event.objects.using(using).whole()
     events = whole.filter(tenant=endpoint.tenant, targeted=False)
-    alive = events.filter(Q(expires_at=None) | Q(expires_at__gt=Now())).exclude(event_type=TEST)
+    known = events.filter(created_at__gte=Now() - span) if (span := certain()) else events
+    alive = known.filter(Q(expires_at=None) | Q(expires_at__gt=Now())).exclude(event_type=TEST)
     return alive.filter(Exists(_covering(endpoint, using)), ~Exists(owed))
 
 

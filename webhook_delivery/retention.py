@@ -56,6 +56,11 @@ def kept(state: str) -> timedelta | None:
     return _span(getattr(settings, SETTING[state]))
 
 
+def certain() -> timedelta | None:
+    """How long it is certain that whatever was owed of an event is still there; None: for ever."""
+    return min(filter(None, map(kept, SETTING)), default=None)
+
+
 def kept_events() -> timedelta | None:
     """How long an event is kept at least after it happened; None: for ever."""
     return _span(settings.RETAIN_DELIVERED_DAYS)
