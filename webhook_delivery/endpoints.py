@@ -152,7 +152,7 @@ def _set(
     others = Endpoint.objects.using(using).filter(pk=endpoint).exclude(**already)
     others = others.filter(state=was) if was else others
     why = "" if state == State.ON else reason[:200]
-    changes = {"state_reason": why, "resume_at": until, "updated_at": Now()}
+    changes: dict[str, Any] = {"state_reason": why, "resume_at": until, "updated_at": Now()}
     changes |= {} if rate is None else {"rate_per_second": rate}
 
     def change() -> bool:
