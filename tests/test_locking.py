@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone
 
 from example_project.settings import BASE_DIR
 from example_project.shop.models import Order
@@ -17,10 +19,11 @@ from tests.boundaries import hang_up
 from tests.conftest import make_due, make_endpoint
 from tests.counting import CountingReceiver
 from tests.legal import unlawful
+from tests.owing import blocked_for, end_pauses, owe
 from tests.processes import environment, wait_until
 from webhook_delivery import endpoints, locking, loop, publish
 from webhook_delivery.locking import insist, lost_a_race
-from webhook_delivery.models import Delivery, Endpoint
+from webhook_delivery.models import Delivery, Endpoint, Lane
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -220,6 +223,105 @@ def insist_with_a_server_that_goes_away_after_the_commit(order: Order) -> None:
         del connection._commit
     if connection.vendor == "postgresql":
         connection.close()  # psycopg has not noticed: the next statement will, as it always did
+
+
+# ── endpoints that others have locked
+
+
+def publishes(endpoint: Endpoint) -> None:
+    """On MariaDB, a foreign key locks what it points to, until the commit."""
+    publish("order.paid", {})
+
+
+def saves(endpoint: Endpoint) -> None:
+    Endpoint.objects.filter(pk=endpoint.pk).update(name="saved")
+
+
+BY = [publishes, saves]
+BESIDE = BY[:1] if connection.vendor == "mysql" else BY
+"""Beside whom it can be recorded what an endpoint answered: to change the index of deliveries that
+begins with the endpoint's key, MariaDB asks for the endpoint, as to add to it."""
+
+
+def in_the_way(by) -> bool:
+    """Whether who switches the endpoint would wait; SQLite has one writer anyway."""
+    return connection.vendor == "mysql" or (by is saves and not on_sqlite())
+
+
+@contextmanager
+def locked(endpoint: Endpoint, by) -> Iterator[None]:
+    """A transaction that has the endpoint locked goes on for as long as the block."""
+    begun, done = threading.Event(), threading.Event()
+
+    def holds() -> None:
+        with transaction.atomic():
+            by(endpoint)
+            begun.set()
+            done.wait(0 if on_sqlite() else 120)
+
+    with in_a_thread(holds), nobody_waits_long():
+        try:
+            assert begun.wait(10)
+            yield
+        finally:
+            done.set()
+
+
+@pytest.fixture
+def gone(receiver, endpoint, settings) -> Endpoint:
+    """It has been sent something before, is owed four deliveries, and answers 410."""
+    Lane.objects.create(endpoint=endpoint)
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "CONCURRENCY": 1}
+    receiver.replies(*[410] * 10)
+    owe(4, endpoint)
+    return endpoint
+
+
+@pytest.mark.parametrize("by", BESIDE)
+def test_who_is_gone_and_locked_holds_up_no_finding(receiver, gone, send_due, caplog, by):
+    owe(1, make_endpoint(receiver.url("/well"), "user.born"))
+
+    with locked(gone, by):
+        report = send_due()
+        assert (report.dead, report.delivered) == (1, 1)
+        assert "could not be recorded" not in caplog.text
+        gone.refresh_from_db()
+        assert gone.state == ("on" if in_the_way(by) else "off")
+        assert Delivery.objects.pending().exists() is in_the_way(by)
+        assert ("somebody has it locked" in caplog.text) is in_the_way(by)
+
+
+@pytest.mark.parametrize("by", BESIDE)
+def test_who_is_gone_and_locked_is_asked_again_after_a_pause_and_then_off(
+    receiver, gone, send_due, by
+):
+    with locked(gone, by):
+        send_due()
+        assert send_due().attempts == 0
+        assert not in_the_way(by) or 290 < blocked_for(gone) <= 300
+    end_pauses()
+
+    send_due()
+    endpoints.settle_strays(using="default")
+
+    gone.refresh_from_db()
+    assert (gone.state, gone.state_reason) == ("off", "410 Gone")
+    assert len(receiver.received) == (2 if in_the_way(by) else 1)
+    assert not Delivery.objects.pending().exists()
+    assert unlawful() == []
+
+
+@pytest.mark.parametrize("by", BY)
+def test_who_is_locked_when_its_pause_ends_is_on_with_the_next_sweep(by):
+    both = [make_endpoint("https://acme.example/", heard) for heard in ("order.paid", "user.born")]
+    for each in both:
+        endpoints.pause(each.pk, using="default", until=timezone.now() - timedelta(minutes=1))
+
+    with locked(both[0], by):
+        assert endpoints.resume_due(using="default") == (1 if in_the_way(by) else 2)
+    endpoints.resume_due(using="default")
+
+    assert Endpoint.objects.on().count() == 2
 
 
 # ── all at once

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from tests.conftest import make_due, make_endpoint
 from tests.owing import end_pauses, owe, statements
+from tests.test_locking import BY, in_the_way, locked
 from tests.test_signals import claim, found, hearing, settle
 from webhook_delivery import doorbell, endpoints, lifecycle, overseeing, publish, tasks
 from webhook_delivery.clock import Now
@@ -104,6 +105,15 @@ def test_who_fails_for_five_days_is_switched_off_and_keeps_what_it_is_owed(faile
     assert failed.state_reason == told["reason"] == f"failing since {since:%Y-%m-%d %H:%M} UTC"
     assert {*Delivery.objects.values_list("state", flat=True)} == {"held"}
     assert "is switched off" in caplog.text
+
+
+@pytest.mark.parametrize("by", BY)
+def test_who_is_locked_by_others_is_switched_off_by_the_next_sweep(failed, by):
+    with locked(failed, by):
+        assert oversee() == (0 if in_the_way(by) else 1)
+    oversee()
+
+    assert Endpoint.objects.get().state == "off"
 
 
 def test_switched_on_again_it_is_sent_what_was_held_and_has_all_the_time_again(

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connections
+
 from webhook_delivery import doorbell, lifecycle, notifying
 from webhook_delivery.clock import Now
-from webhook_delivery.locking import insist
+from webhook_delivery.locking import can_skip, insist
 from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint, Lane
 from webhook_delivery.signals import endpoint_disabled
 from webhook_delivery.validation import validate_rate
@@ -95,6 +97,19 @@ def mark_off(endpoint: int, *, using: str, reason: str, was: Endpoint.State | No
     return insist(mark, using=using)
 
 
+def lock_free(endpoints: Collection[int], *, using: str) -> set[int]:
+    """
+    Lock those of the endpoints that nobody else has locked, for the transaction; wait for none.
+
+    On MariaDB whoever publishes has those locked whom it concerns, until he commits: engines that
+    waited for him would send nothing meanwhile. Where no key changes, publishing waits for nobody.
+    """
+    weaker = connections[using].features.has_select_for_no_key_update
+    rows = Endpoint.objects.using(using).filter(pk__in=endpoints).order_by("pk")
+    free = rows.select_for_update(skip_locked=can_skip(using), no_key=weaker)
+    return set(free.values_list("pk", flat=True))
+
+
 def hold_owed(endpoint: int, *, using: str, most: int | None = None) -> list[int]:
     """Hold what is pending for an endpoint that is not on, about so many; sweeps do the rest."""
     return lifecycle.hold(_owed(endpoint, using), most=most)
@@ -104,7 +119,7 @@ def resume_due(*, using: str) -> int:
     """
     Switch on what was paused until now; `settle_strays` releases what was held.
 
-    Returns how many endpoints that were.
+    Who is locked by others is left to the next sweep. Returns how many endpoints were switched.
     """
     paused = Endpoint.objects.using(using).filter(state=State.PAUSED, resume_at__lte=Now())
     ids = list(paused.values_list("pk", flat=True))
@@ -117,8 +132,9 @@ def resume_due(*, using: str) -> int:
     }
 
     def resume() -> int:
-        _begin_anew(ids, using)
-        return paused.filter(pk__in=ids).update(**on)
+        free = lock_free(ids, using=using)
+        _begin_anew(free, using)
+        return paused.filter(pk__in=free).update(**on)
 
     return insist(resume, using=using) if ids else 0
 
@@ -156,9 +172,9 @@ def _set(
     changes |= {} if rate is None else {"rate_per_second": rate}
 
     def change() -> bool:
-        if state == State.ON and others.exists():
-            _begin_anew([endpoint], using)
         changed = others.update(state=state, off_by_itself=itself, **changes)
+        if changed and state == State.ON:
+            _begin_anew([endpoint], using)
         if changed and by is not None:
             _record(state, endpoint, by, reason, using)
         return bool(changed)

@@ -59,9 +59,15 @@ def _warn(lane: Lane, using: str) -> bool:
 
 
 def _switch_off(lane: Lane, using: str) -> bool:
-    """Its lane is locked first, as by who settles: what arrives just now keeps it on."""
+    """
+    Its lane is locked first, as by who settles: what arrives just now keeps it on.
+
+    Who settles waits for the lane: an endpoint that others have locked is left to the next sweep.
+    """
     now = Lane.objects.using(using).select_for_update().get(pk=lane.pk)
     if due(now.traffic, limits()) is not Step.SWITCH_OFF:
+        return False
+    if not endpoints.lock_free([lane.pk], using=using):
         return False
     done = endpoints.mark_off(lane.pk, reason=_since(now), using=using, was=Endpoint.State.ON)
     if done:

@@ -9,8 +9,10 @@ from django.db import DatabaseError, InterfaceError
 
 from webhook_delivery import endpoints, lifecycle
 from webhook_delivery.claims import Claim, Finding, Settled
+from webhook_delivery.lifecycle import lanes
 from webhook_delivery.locking import insist
 from webhook_delivery.logs import log_of
+from webhook_delivery.models import Endpoint
 from webhook_delivery.outcomes import Fault
 
 logger = log_of(__name__)
@@ -26,7 +28,8 @@ def record(findings: Sequence[Finding], *, using: str) -> list[Settled]:
     """
     Settle; whoever wants nothing more is switched off in the same transaction, or asked again.
 
-    Raises the database's error if it is away: then nothing is recorded.
+    Asked again, by one probe after the longest pause, is who is locked by others just now: nobody's
+    findings wait for them. Raises the database's error if it is away: then nothing is recorded.
     """
     if not _gone(findings):
         return lifecycle.settle(findings, using=using)
@@ -34,10 +37,11 @@ def record(findings: Sequence[Finding], *, using: str) -> list[Settled]:
 
 
 def hold_what_is_owed(settled: Sequence[Settled], *, using: str) -> None:
-    """To those that are gone: some of it, for others wait; what is left, nobody claims."""
+    """To those that are off now: some of it, for others wait; what is left, nobody claims."""
     gone = _gone(each.finding for each in settled)
+    off = Endpoint.objects.using(using).filter(pk__in=gone, state=Endpoint.State.OFF)
     try:
-        for endpoint in gone:
+        for endpoint in off.values_list("pk", flat=True):
             endpoints.hold_owed(endpoint, using=using, most=HELD_AT_ONCE)
     except (DatabaseError, InterfaceError):
         said = "What is owed to %s is not held yet; the next sweep does it"
@@ -71,9 +75,21 @@ def give_back(claims: Sequence[Claim], *, using: str) -> None:
 
 def _settle_and_mark(findings: Sequence[Finding], using: str) -> list[Settled]:
     settled = lifecycle.settle(findings, using=using)
-    for gone, reason in _gone(each.finding for each in settled).items():
-        endpoints.mark_off(gone, reason=reason, using=using)
+    gone = _gone(each.finding for each in settled)
+    free = endpoints.lock_free(gone, using=using)
+    for each in free:
+        endpoints.mark_off(each, reason=gone[each], using=using)
+    _leave({pk: reason for pk, reason in gone.items() if pk not in free}, using)
     return settled
+
+
+def _leave(locked: dict[int, str], using: str) -> None:
+    """Whoever has them locked may go on for long: send them nothing meanwhile, then ask again."""
+    if locked:
+        lanes.shut(locked, using=using)
+    for endpoint, reason in locked.items():
+        said = "Endpoint %s wants nothing more (%s), but somebody has it locked: it is asked again"
+        logger.warning(said, endpoint, reason, extra={"endpoint": endpoint})
 
 
 def _gone(findings: Iterable[Finding]) -> dict[int, str]:

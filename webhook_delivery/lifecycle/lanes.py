@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from webhook_delivery import ailing, notifying
 from webhook_delivery.claims import Settled
+from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.locking import can_skip
 from webhook_delivery.models import Delivery, Endpoint, Lane
@@ -39,6 +40,13 @@ def lock(endpoints: Collection[int], *, using: str, wait: bool) -> dict[int, Tra
 
 def remember(endpoint: int, traffic: Traffic, *, using: str) -> None:
     Lane.objects.using(using).filter(pk=endpoint).update(**asdict(traffic))
+
+
+def shut(endpoints: Collection[int], *, using: str) -> None:
+    """Open the breakers of these for the longest time; then one probe asks again."""
+    until = Now() + timedelta(seconds=breaker().longest)
+    opened = {"failures": breaker().failures, "openings": 1, "blocked_until": until}
+    Lane.objects.using(using).filter(pk__in=endpoints).update(**opened)
 
 
 def hear(settled: Iterable[Settled], *, now: datetime, using: str) -> None:
