@@ -58,7 +58,8 @@ def drain(
     seconds: after so long it ends, as soon as what is in flight has been answered; until then only
         endpoints that do not hang are sent more. When `stopped()`, nothing new is begun at all.
     most: so many attempts are made at most.
-    stay: how many seconds to wait for what falls due within `HANDOVER_SECONDS`; asked once, idle.
+    stay: for how many seconds, from its beginning, to wait for what falls due within
+        `HANDOVER_SECONDS`; asked whenever there is nothing to do.
     meanwhile: is done while requests are in flight; says whether something may be due now.
     event: send only that event's deliveries; `regardless` of pauses and limits, if asked.
     heard: is told of each finding once it is recorded.
@@ -85,7 +86,6 @@ class _Run:
     meanwhile: Callable[[], bool]
     most: int
     report: Report = field(default_factory=Report)
-    stays: float | None = None
 
     def __post_init__(self) -> None:
         self.began = time.monotonic()
@@ -118,9 +118,9 @@ class _Run:
 
     def await_due(self, stay: Callable[[], float], rest: Callable[[float], None]) -> bool:
         """Sleep until something may be due, or lost; False if there is nothing to stay for."""
-        if self.stays is None:
-            self.stays = self.began + stay()
-        left = min(self.stays, self.ends) - time.monotonic()
+        if not self.most:
+            return False
+        left = min(self.began + stay(), self.ends) - time.monotonic()
         due = soonest(self.using, looked=self.rhythm.ago()) if left > 0 else None
         if due is None or due > max(left, HANDOVER_SECONDS):
             return False

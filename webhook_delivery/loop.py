@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from webhook_delivery import doorbell, lifecycle, pruning, pump
 from webhook_delivery.drain import drain
 from webhook_delivery.listening import Listener
 from webhook_delivery.logs import log_of
+from webhook_delivery.models import RedeliveryBatch
 from webhook_delivery.report import Report
 from webhook_delivery.sweeping import guarded, post, tidy
 
@@ -31,11 +33,16 @@ def once(*, using: str, seconds: float, most: int = sys.maxsize) -> Report:
     """
     Take over what was lost, send what is due, and return what was done.
 
+    Redeliveries of many are fed meanwhile; while one is to be fed within the time, it is waited
+    for, and what else falls due until then is sent too.
+
     seconds: then nothing new is begun. most: so many attempts are made at most.
     """
     _begin(using)
     post(using=using)
-    return drain(using=using, seconds=seconds, most=most)
+    stay = partial(_stay, using, time.monotonic() + seconds)
+    feed = pump.Feeder(using)
+    return drain(using=using, seconds=seconds, most=most, stay=stay, meanwhile=feed)
 
 
 def run(*, using: str, stopped: Callable[[], bool]) -> None:
@@ -99,3 +106,9 @@ def _begin(using: str) -> None:
     for part in (doorbell.answer_alone, doorbell.begin_sweep, lifecycle.rescue):
         guarded(partial(part, using=using))
     tidy(using=using)
+
+
+def _stay(using: str, ends: float) -> float:
+    """To the end, if a redelivery of many is to be fed before that; else not at all."""
+    due = RedeliveryBatch.objects.using(using).first_due_in()
+    return math.inf if due is not None and due < ends - time.monotonic() else 0.0

@@ -46,7 +46,7 @@ def drain() -> None:
             report = send_due(
                 using=using,
                 seconds=scheduling.budget(),
-                stay=lambda: stack.enter_context(doorbell.watch(using=using)),
+                stay=functools.cache(partial(stack.enter_context, doorbell.watch(using=using))),
                 meanwhile=partial(_meanwhile, acts, pump.Feeder(using)),
             )
         doorbell.arm(report.next_due, using=using)
