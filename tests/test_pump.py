@@ -1,14 +1,17 @@
-"""Feeding redeliveries where only drains from cron run."""
+"""Feeding redeliveries: where only drains from cron run, and past who can be sent nothing."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.conftest import make_endpoint
-from tests.test_batches import dead_letters
+from tests.test_batches import dead_letters, due_again, feed, run
 from webhook_delivery import batches, loop, publish, pump
-from webhook_delivery.models import Delivery, Endpoint, RedeliveryBatch
+from webhook_delivery.models import Delivery, Endpoint, Lane, RedeliveryBatch
 from webhook_delivery.selecting import selection_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,6 +30,9 @@ def waits_for_its_retry() -> Delivery:
     due = {"due_at": timezone.now() + timedelta(seconds=3)}
     Delivery.objects.filter(pk=delivery.pk).update(**due, attempts_made=1)
     return delivery
+
+
+# Where only drains from cron run
 
 
 @pytest.mark.parametrize("rate", [None, 20])
@@ -89,3 +95,102 @@ def test_it_ends_with_the_redelivery_whatever_falls_due_later(receiver, endpoint
     assert batch.state == State.DONE
     assert (report.delivered, report.retried) == (2, 1)
     assert Delivery.objects.pending().count() == 1
+
+
+# Past who can be sent nothing
+
+
+@pytest.fixture
+def down(receiver) -> Endpoint:
+    return make_endpoint(receiver.url("/down"))
+
+
+def block(endpoint: Endpoint, **lane: object) -> None:
+    """Let no more through: one is in flight, and the lane says what is given."""
+    first = Delivery.objects.for_endpoint(endpoint).earliest("pk")
+    later = timezone.now() + timedelta(hours=1)
+    Delivery.objects.filter(pk=first.pk).update(state="sending", claim=uuid.uuid4(), due_at=later)
+    lane = {name: later if value == "later" else value for name, value in lane.items()}
+    Lane.objects.update_or_create(endpoint=endpoint, defaults=lane)
+
+
+@pytest.mark.parametrize(
+    "lane",
+    [{"blocked_until": "later"}, {"paced_until": "later"}, {"failures": 5, "openings": 1}],
+    ids=["breaker", "pace", "probe"],
+)
+def test_who_is_still_down_does_not_keep_what_is_owed_to_others(
+    receiver, down, send_due, monkeypatch, lane
+):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    well = make_endpoint(receiver.url("/well"))
+    dead_letters(9)
+    block(down, **lane)
+    Endpoint.objects.filter(pk=down.pk).update(rate_per_second=1)
+    batch = batches.start(selection_of())
+
+    run(send_due)
+
+    batch.refresh_from_db()
+    assert (batch.state, batch.sent) == (State.DONE, 17)
+    assert Delivery.objects.for_endpoint(well).delivered().count() == 9
+    assert Delivery.objects.for_endpoint(down).pending().count() == 8
+
+
+def test_what_can_be_sent_waits_in_chunks_as_ever(receiver, down, monkeypatch):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    well = make_endpoint(receiver.url("/well"))
+    dead_letters(9)
+    block(down, blocked_until="later")
+    batches.start(selection_of())
+
+    feed(9)
+
+    assert Delivery.objects.for_endpoint(well).pending().count() == 4
+
+
+def test_nobody_is_run_ahead_of_without_bound(receiver, down, send_due, monkeypatch):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    monkeypatch.setattr(pump, "AHEAD", 6)
+    dead_letters(11)
+    block(down, blocked_until="later")
+    make_endpoint(receiver.url("/well"))
+    dead_letters(2)
+    batch = batches.start(selection_of())
+
+    feed(9)
+
+    assert Delivery.objects.pending().count() == 6
+    Lane.objects.update(blocked_until=None)
+    run(send_due)
+    batch.refresh_from_db()
+    assert (batch.state, batch.sent) == (State.DONE, 14)
+
+
+def test_where_all_is_owed_to_one_no_more_wait_than_a_chunk(down, monkeypatch):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    dead_letters(11)
+    block(down, paced_until="later")
+    batches.start(selection_of(endpoint=down.pk))
+
+    feed(9)
+
+    assert Delivery.objects.pending().count() == 4
+
+
+def test_who_is_down_costs_a_constant_number_of_statements(receiver, down):
+    make_endpoint(receiver.url("/well"))
+    asked = []
+    for count in (10, 150):
+        dead_letters(count)
+        block(down, blocked_until="later")
+        batch = batches.start(selection_of(), rate=count)
+        feed()
+        due_again()
+        with CaptureQueriesContext(connection) as feeding:
+            pump.feed(using="default")
+        asked.append(len(feeding))
+        RedeliveryBatch.objects.filter(pk=batch.pk).update(state="done")
+        Delivery.objects.update(state="delivered", due_at=None, claim=None)
+
+    assert asked[0] == asked[1]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from webhook_delivery import guarding, lifecycle, missing, notifying
@@ -14,13 +16,15 @@ from webhook_delivery.clock import Now
 from webhook_delivery.guarding import Fate, Guard, Next, Step
 from webhook_delivery.locking import can_skip, insist
 from webhook_delivery.logs import log_of
-from webhook_delivery.models import Delivery, Endpoint, RedeliveryBatch, Transition
+from webhook_delivery.models import Delivery, Endpoint, Lane, RedeliveryBatch, Transition
 from webhook_delivery.selecting import selected
 
 logger = log_of(__name__)
 
 CHUNK = 500
 """How many are made due at once, at most; and how many may wait, so that live traffic goes on."""
+AHEAD = 20 * CHUNK
+"""How many may pile up for endpoints that can be sent nothing now, and keep nobody waiting."""
 STEP_SECONDS = 0.25
 """How often a batch is fed, unless its rate is slower."""
 
@@ -108,22 +112,47 @@ def _fate(after: int, state: str, made: int) -> Fate:
 
 def _allowed(batch: RedeliveryBatch, now: datetime, using: str) -> int:
     """As many as its rate allows until the next step, and no more than may wait."""
-    room = CHUNK - _waiting(batch, using)
+    room = _room(batch, using)
     if batch.rate_per_second is None:
         return room
     ahead = (now - _since(batch, now)).total_seconds() + STEP_SECONDS
     return min(room, max(1, int(ahead * batch.rate_per_second)))
 
 
-def _waiting(batch: RedeliveryBatch, using: str) -> int:
-    """How many of the last that were sent are due, and not answered yet."""
+def _room(batch: RedeliveryBatch, using: str) -> int:
+    """
+    How many more may wait.
+
+    What is owed to who can be sent nothing costs claims nothing, so it keeps nothing from others:
+    it does not count until `AHEAD` of it have piled up, and then only if most of the last that
+    were sent wait. If all is owed to one endpoint there are no others, and it counts.
+    """
     if batch.kind == Kind.MISSED:
         rows = Delivery.objects.using(using).filter(endpoint=batch.selection["endpoint"])
-        return (rows.sending() | rows.fallen_due()).values("pk")[:CHUNK].count()
+        return CHUNK - (rows.sending() | rows.fallen_due()).values("pk")[:CHUNK].count()
+    waiting = _waiting(batch, using)
+    room = CHUNK - len(waiting)
+    choked = {endpoint for endpoint, is_choked in waiting if is_choked}
+    if not choked or "endpoint" in batch.selection:
+        return room
+    free = CHUNK - sum(not is_choked for _, is_choked in waiting)
+    return max(room, min(free, AHEAD - _piled_up(choked, batch, using)))
+
+
+def _waiting(batch: RedeliveryBatch, using: str) -> list[tuple[int, bool]]:
+    """Whom the last that were sent are owed to, if due and not answered yet; and if choked."""
     sent = Transition.objects.using(using).filter(batch=batch).order_by("-pk")
     last = list(sent.values_list("delivery", flat=True)[: 2 * CHUNK])
     rows = Delivery.objects.using(using).filter(pk__in=last)
-    return (rows.sending() | rows.fallen_due()).count() if last else 0
+    lane = Lane.objects.using(using).filter(pk=OuterRef("endpoint"))
+    columns = "endpoint", Exists(lane.choked())
+    return list((rows.sending() | rows.fallen_due()).values_list(*columns)) if last else []
+
+
+def _piled_up(endpoints: Collection[int], batch: RedeliveryBatch, using: str) -> int:
+    """How much has fallen due to them since it began, whoever sent it; counted up to `AHEAD`."""
+    rows = Delivery.objects.using(using).fallen_due().filter(due_at__gte=batch.created_at)
+    return rows.filter(endpoint__in=endpoints).values("pk")[:AHEAD].count()
 
 
 def _since(batch: RedeliveryBatch, now: datetime) -> datetime:

@@ -6,10 +6,9 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from django.db import connections
-from django.db.models import F, OuterRef, Q, Subquery, Value
+from django.db.models import F, OuterRef, Subquery, Value
 from django.db.models.lookups import In
 
 from webhook_delivery.clock import Now
@@ -22,7 +21,6 @@ from webhook_delivery.models import (
     Event,
     Lane,
 )
-from webhook_delivery.pacing import BURST_SECONDS
 from webhook_delivery.sharing import Due
 
 VIEW = 200
@@ -119,9 +117,7 @@ class Look:
         endpoints = {due.endpoint for due in seen}
         if len(endpoints) <= min(places, MANY):
             return seen
-        ahead = Now() + timedelta(seconds=BURST_SECONDS)
-        blocked = Q(blocked_until__gt=Now()) | Q(paced_until__gt=ahead)
-        lanes = Lane.objects.using(self.using).filter(blocked)
+        lanes = Lane.objects.using(self.using).blocked()
         switched = Endpoint.objects.using(self.using).filter(pk__in=endpoints).exclude(state=ON)
         closed = {*lanes.values_list("pk", flat=True), *switched.values_list("pk", flat=True)}
         return [due for due in seen if due.endpoint not in closed]

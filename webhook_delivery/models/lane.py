@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import timedelta
+from typing import Self
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from webhook_delivery.clock import Now
 from webhook_delivery.models.endpoint import Endpoint
-from webhook_delivery.pacing import Traffic
+from webhook_delivery.pacing import BURST_SECONDS, Traffic
+
+
+class LaneQuerySet(models.QuerySet["Lane"]):
+    def blocked(self) -> Self:
+        """Those of endpoints that may be sent nothing now."""
+        return self.filter(_blocked())
+
+    def choked(self) -> Self:
+        """Those, and the ones of which the breaker lets one probe through at a time."""
+        return self.filter(_blocked() | Q(openings__gt=0))
+
+
+def _blocked() -> Q:
+    """They are blocked, or their rate is used up."""
+    ahead = Now() + timedelta(seconds=BURST_SECONDS)
+    return Q(blocked_until__gt=Now()) | Q(paced_until__gt=ahead)
 
 
 class Lane(models.Model):
@@ -34,6 +54,8 @@ class Lane(models.Model):
     """Of how many events attempts have failed since then."""
     warned_at = models.DateTimeField(_("warned"), null=True, blank=True)
     """When it was told that it fails for long; NULL: it was not."""
+
+    objects = LaneQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("lane")
