@@ -39,7 +39,6 @@ LAYERS = [
     {
         "counting",
         "guarding",
-        "pacing",
         "patience",
         "searching",
         "shaping",
@@ -48,6 +47,7 @@ LAYERS = [
         "observing",
     },
     {"explaining", "validation", "keys", "history", "telemetry", "verifying"},
+    {"pacing"},
     {
         "addresses",
         "asyncapi",

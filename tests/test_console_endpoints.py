@@ -239,6 +239,9 @@ def test_how_fast_they_will_be_sent_is_said(root):
     publish("order.paid")
 
     assert "1 held delivery will be sent at up to 10 per second." in page(root, "on", endpoint)
+    Endpoint.objects.update(rate_per_second=1e308)  # nobody has validated it
+    assert "at up to 100,000 per second." in page(root, "on", endpoint)
+    assert "At most 100000 per second." in page(root, "health", endpoint)
 
 
 def test_how_many_will_be_sent_is_written_as_the_reader_writes_numbers(root):

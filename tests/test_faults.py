@@ -1,5 +1,6 @@
 """Faults in the middle of a drain: a poison row costs itself, and an outage costs nothing."""
 
+import math
 import threading
 import time
 from collections import Counter
@@ -19,6 +20,8 @@ from webhook_delivery.models import Attempt, Delivery, Endpoint, Event, Secret
 pytestmark = pytest.mark.django_db(transaction=True)
 
 GOOD = 5
+ENDLESS, NONE = (1e308, -1e308) if connection.vendor == "mysql" else (math.inf, math.nan)
+"""MySQL keeps nothing that is not finite."""
 
 
 @contextmanager
@@ -51,6 +54,13 @@ def poison(endpoint: Endpoint, event: Event) -> dict:
         "a header smuggled into a column": lambda: events.update(content_type="a/b\r\nx: y"),
         "a broken schedule": lambda: endpoints.update(url="http://[::1", retry_schedule={"a": "b"}),
         "a timeout of nothing": lambda: endpoints.update(url="http://[::1", timeout_seconds=-1),
+        "a rate of nothing": lambda: endpoints.update(url="http://[::1", rate_per_second=0),
+        "a rate below": lambda: endpoints.update(url="http://[::1", rate_per_second=-1),
+        "a rate of almost nothing": lambda: endpoints.update(
+            url="http://[::1", rate_per_second=1e-300
+        ),
+        "a rate without end": lambda: endpoints.update(url="http://[::1", rate_per_second=ENDLESS),
+        "a rate that is none": lambda: endpoints.update(url="http://[::1", rate_per_second=NONE),
     }
 
 
@@ -63,6 +73,11 @@ EXPECTED = {
     "a header smuggled into a column": ("dead", "config"),
     "a broken schedule": ("pending", "blocked"),
     "a timeout of nothing": ("pending", "blocked"),
+    "a rate of nothing": ("pending", "blocked"),
+    "a rate below": ("pending", "blocked"),
+    "a rate of almost nothing": ("pending", "blocked"),
+    "a rate without end": ("pending", "blocked"),
+    "a rate that is none": ("pending", "blocked"),
 }
 
 

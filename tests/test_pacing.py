@@ -1,5 +1,6 @@
 """Rates, breakers and pauses, whatever the sequence of claims and answers."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,14 +11,17 @@ from hypothesis import strategies as st
 from webhook_delivery.outcomes import Fault, Outcome, fault_of
 from webhook_delivery.pacing import (
     BURST_SECONDS,
+    FASTEST,
     OURS,
     SILENT,
+    SLOWEST,
     Breaker,
     Traffic,
     allowance,
     answered,
     failing,
     paced,
+    sensible,
     stopping,
 )
 
@@ -108,6 +112,31 @@ def test_a_rate_is_reached_by_who_always_comes_in_time(rate):
         traffic = paced(traffic, 1, rate=rate, now=after(now))
 
     assert (traffic.paced_until - NOW).total_seconds() == pytest.approx(count / rate, rel=1e-3)
+
+
+@given(st.floats(), st.integers(0, 400), st.floats(-1e9, 1e9))
+def test_whatever_a_row_says_some_rate_is_gone_by(rate, claimed, ahead):
+    traffic = Traffic(paced_until=after(ahead))
+
+    assert SLOWEST <= sensible(rate) <= FASTEST
+    assert allowed(traffic, rate=rate) >= 0
+    assert paced(traffic, claimed, rate=rate, now=NOW).paced_until >= NOW
+
+
+@given(st.floats(SLOWEST, FASTEST))
+def test_a_rate_that_is_allowed_is_gone_by_as_it_is(rate):
+    assert sensible(rate) == rate
+
+
+@pytest.mark.parametrize(
+    ("nonsense", "rate"),
+    [
+        *((low, SLOWEST) for low in (-math.inf, -5, -0.0, 0, 5e-324, 1e-300, SLOWEST / 2)),
+        *((high, FASTEST) for high in (2 * FASTEST, 1e308, math.inf, math.nan)),
+    ],
+)
+def test_a_rate_that_is_none_is_the_nearest_that_is(nonsense, rate):
+    assert sensible(nonsense) == rate
 
 
 # ── how many at once

@@ -12,6 +12,8 @@ from webhook_delivery.outcomes import Fault, Outcome
 
 BURST_SECONDS = 0.25
 """How far a rate may run ahead: a second sees at most a quarter more than the rate, and one."""
+SLOWEST, FASTEST = 1 / 3600, 100_000.0
+"""How many a second anything may be limited to."""
 SILENT = frozenset(
     {
         Fault.SERVER_ERROR,
@@ -102,7 +104,17 @@ def allowance(
 def paced(traffic: Traffic, claimed: int, *, rate: float, now: datetime) -> Traffic:
     """Count requests that begin now against the rate (the generic cell rate algorithm)."""
     start = max(traffic.paced_until or now, now)
-    return replace(traffic, paced_until=start + timedelta(seconds=claimed / rate))
+    return replace(traffic, paced_until=start + timedelta(seconds=claimed / sensible(rate)))
+
+
+def sensible(rate: float) -> float:
+    """
+    The rate to go by, for a row may have been saved unvalidated: the nearest one that is allowed.
+
+    NaN limits nothing, as on SQLite, which keeps NULL in its place; for PostgreSQL, too, it is
+    more than any number.
+    """
+    return FASTEST if math.isnan(rate) else min(max(rate, SLOWEST), FASTEST)
 
 
 def answered(
@@ -145,11 +157,11 @@ def _trusted_with(traffic: Traffic, breaker: Breaker) -> int:
 
 
 def _tokens(traffic: Traffic, rate: float | None, now: datetime) -> int:
-    if not rate:
+    if rate is None:
         return 1_000_000
     ahead = (traffic.paced_until or now) - now
     spare = BURST_SECONDS - max(0.0, ahead.total_seconds())
-    return 0 if spare < 0 else math.floor(spare * rate) + 1
+    return 0 if spare < 0 else math.floor(spare * sensible(rate)) + 1
 
 
 def _failed(traffic: Traffic, breaker: Breaker, failed: int, now: datetime) -> Traffic:

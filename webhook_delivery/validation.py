@@ -18,14 +18,13 @@ from django.views.decorators.debug import sensitive_variables
 from webhook_delivery import headers, hostnames
 from webhook_delivery.addresses import allowed
 from webhook_delivery.conf import settings
+from webhook_delivery.pacing import FASTEST, SLOWEST
 from webhook_delivery.texts import is_storable
 
 LONGEST_URL = 2048
 LONGEST_TYPE = 200
 EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 PRINTABLE_ASCII = re.compile(r"[\x21-\x7e]+")
-SLOWEST, FASTEST = 1 / 3600, 100_000
-"""How many a second anything may be limited to."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

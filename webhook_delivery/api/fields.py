@@ -10,7 +10,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from webhook_delivery.endpoints import LONGEST_PAUSE
-from webhook_delivery.validation import FASTEST, SLOWEST
+from webhook_delivery.pacing import FASTEST, SLOWEST
 
 LARGEST = 2**63 - 1
 """What a column of numbers holds; SQLite and its kin fail at more."""

@@ -144,7 +144,7 @@ def _pace(
 ) -> None:
     """Count what was claimed against the rates."""
     for endpoint, count in Counter(row.endpoint_id for row in rows).items():
-        if rate := endpoints[endpoint].rate_per_second:
+        if (rate := endpoints[endpoint].rate_per_second) is not None:
             now = vars(endpoints[endpoint])["now"]
             after = paced(traffic[endpoint], count, rate=rate, now=now)
             lanes.remember(endpoint, after, using=using)

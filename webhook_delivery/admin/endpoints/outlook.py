@@ -13,7 +13,7 @@ from webhook_delivery.ailing import ends_at
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Endpoint
 from webhook_delivery.overseeing import limits
-from webhook_delivery.pacing import Traffic
+from webhook_delivery.pacing import Traffic, sensible
 
 
 def breaker_said(traffic: Traffic, now: datetime) -> str:
@@ -34,9 +34,9 @@ def limits_said(endpoint: Endpoint) -> str:
         at_once = ngettext(
             "At most %(most)s request at once.", "At most %(most)s requests at once.", most
         ) % {"most": words.number(most)}
-    if not endpoint.rate_per_second:
+    if endpoint.rate_per_second is None:
         return at_once
-    rate = _("At most %(rate)s per second.") % {"rate": f"{endpoint.rate_per_second:g}"}
+    rate = _("At most %(rate)s per second.") % {"rate": f"{sensible(endpoint.rate_per_second):g}"}
     return f"{at_once} {rate}"
 
 

@@ -23,6 +23,7 @@ from webhook_delivery.conf import settings
 from webhook_delivery.counting import Number, count
 from webhook_delivery.endpoints import LONGEST_PAUSE, Switched
 from webhook_delivery.models import Delivery, Endpoint
+from webhook_delivery.pacing import sensible
 from webhook_delivery.probing import Probed
 
 
@@ -170,6 +171,7 @@ def what_came_of(probed: Probed, endpoint: Endpoint) -> list[str]:
 
 def _to_be_released(endpoint: Endpoint) -> str:
     held, rate = _held_of(endpoint), endpoint.rate_per_second
+    rate = None if rate is None else sensible(rate)
     if not held.of:
         return gettext("Nothing is held for it.")
     said = ngettext(
