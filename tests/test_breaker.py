@@ -1,5 +1,7 @@
 """An endpoint that is not there, or not well, is left alone; and everybody else is not."""
 
+import math
+
 import pytest
 from django.db.models import F
 from django.utils import timezone
@@ -229,6 +231,62 @@ def test_what_was_claimed_ahead_does_not_fly_through_an_open_breaker(receiver, e
     assert FAILURES <= len(failed) <= 2 * FAILURES + 4
     assert not Delivery.objects.sending().exists()
     assert unlawful() == []
+
+
+# ── pauses that a wrong clock has set
+
+DAY = 86_400
+
+
+def test_what_opened_while_the_clock_was_wrong_gets_one_probe_once_it_is_right(
+    receiver, endpoint, send_due, database_clock
+):
+    receiver.replies(*[503] * (FAILURES + 1))
+    owe(50, endpoint)
+    database_clock.step(DAY)
+    send_due()
+    assert len(receiver.received) == FAILURES
+
+    database_clock.step(-DAY)
+    make_due()
+    send_due()
+
+    assert len(receiver.received) == FAILURES + 1
+    assert 115 < blocked_for(endpoint) <= 120
+    make_due()
+    assert probe(receiver, send_due) == Delivery.objects.delivered().count() == 50
+    assert unlawful() == []
+
+
+def test_a_pause_that_a_wrong_clock_granted_is_forgotten(endpoint):
+    owe(20, endpoint, ago=60)
+    block(endpoint, seconds=DAY, failures=0, openings=0)
+
+    assert soonest("default") is None
+    assert len(lifecycle.claim(20, using="default")) == 20
+    assert Lane.objects.get().blocked_until is None
+
+
+def test_what_arrives_closes_it_though_a_wrong_clock_has_set_its_time(endpoint):
+    block(endpoint, seconds=-1)
+    owe(1, endpoint)
+    [claim] = lifecycle.claim(1, using="default")
+    block(endpoint, seconds=DAY)
+
+    settle(claim, 200)
+
+    lane = Lane.objects.get()
+    assert (lane.failures, lane.openings, lane.blocked_until) == (0, 0, None)
+
+
+def test_a_pause_may_be_as_long_as_anybody_likes(endpoint, settings):
+    settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "BREAKER_MAX_SECONDS": math.inf}
+    owe(1, endpoint, ago=60)
+
+    block(endpoint, seconds=365 * DAY)
+
+    assert lifecycle.claim(1, using="default") == []
+    assert soonest("default") > 364 * DAY
 
 
 # ── gone

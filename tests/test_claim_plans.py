@@ -79,7 +79,7 @@ def fill(rows: int, endpoints: int, *, each: int) -> Endpoint:
     execute(OWED, dead.pk, rows)
     execute(ENDPOINTS, endpoints)
     execute(BACKLOG, each)
-    block(dead, seconds=3600)
+    block(dead, seconds=300)
     for table in (Event, Delivery, Endpoint):
         execute(f"ANALYZE {table._meta.db_table}")
     execute("ANALYZE webhook_delivery_lane")
@@ -225,7 +225,7 @@ if connection.vendor == "mysql":
         dead = make_endpoint()
         hold_much(20_000, later=("pending", 3600))
         owe(6_000, dead, ago=3600)
-        block(dead, seconds=3600)
+        block(dead, seconds=300)
         owe_some()
         owe(300, dead)
 

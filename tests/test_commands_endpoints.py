@@ -44,6 +44,8 @@ def test_endpoints_are_listed_with_how_they_fare(acme):
     listed = run("endpoints").out
     assert "75.0" in listed
     assert "t0ken" not in listed + str(first)
+    block(acme, seconds=86_400)
+    assert in_json("endpoints")[0]["blocked_until"] is None  # a clock was wrong
 
 
 def test_endpoints_are_narrowed_and_counted_in_few_statements(acme, django_assert_num_queries):

@@ -207,9 +207,10 @@ def test_an_open_breaker_says_for_how_long_nothing_is_sent(root, receiver, endpo
     assert re.search(rf"{endpoint} is sent nothing for 1 min \d+ s more, after 10 failures", told)
 
 
-def test_a_breaker_that_is_closed_says_nothing(root, receiver, endpoint, send_due):
+@pytest.mark.parametrize("seconds", [-1, 86_400], ids=["over", "by a wrong clock"])
+def test_a_breaker_that_is_closed_says_nothing(root, receiver, endpoint, send_due, seconds):
     delivery = waiting(receiver, send_due)
-    block(endpoint, seconds=-1, failures=10)
+    block(endpoint, seconds=seconds, failures=10)
 
     assert "is sent nothing" not in page_of(root, delivery)
 

@@ -763,6 +763,8 @@ def test_every_range_can_be_asked_for(root, receiver, endpoint, send_due, span):
         ({"failures": 10, "openings": 40, "blocked": -60}, ["Half open: one probe at a time.",
          "is sent alone, as a probe", "is sent for 5 min."]),
         ({"blocked": 60}, ["Closed; the receiver has asked for a pause.", "After 10 more"]),
+        ({"failures": 10, "openings": 1, "blocked": 86_400}, ["Half open: one probe at a time."]),
+        ({"blocked": 86_400}, ["Closed.", "After 10 more"]),
     ],
 )  # fmt: skip
 def test_what_would_happen_next_is_what_the_breaker_does(root, endpoint, lane, said):

@@ -168,6 +168,7 @@ def test_endpoints_whose_breakers_are_open_are_told_and_five_are_named(root):
     block(*broken)
     block(make_endpoint(name="probed"), seconds=-1)
     block(make_endpoint(name="asked-for-a-pause"), openings=0)
+    block(make_endpoint(name="by-a-wrong-clock"), seconds=86_400)
 
     html = page(root)
 
@@ -176,6 +177,7 @@ def test_endpoints_whose_breakers_are_open_are_told_and_five_are_named(root):
     assert "and more" in html
     assert "probed" not in html
     assert "asked-for-a-pause" not in html
+    assert "by-a-wrong-clock" not in html
 
 
 def test_who_has_failed_for_long_is_told_with_when_it_is_switched_off(root):

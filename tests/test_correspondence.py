@@ -16,7 +16,7 @@ from django.db.models import F
 from tests.conftest import make_endpoint
 from tests.owing import end_pauses, owe
 from tests.test_overseeing import fail, let_pass
-from webhook_delivery import correspondence, endpoints, loop, overseeing, publish, tasks
+from webhook_delivery import correspondence, endpoints, loop, publish, tasks
 from webhook_delivery.models import Delivery, Doorbell, Endpoint, Notice
 from webhook_delivery.probing import probe
 from webhook_delivery.testing.receiver import SILENCE
@@ -318,4 +318,4 @@ def test_a_project_writes_its_own_words(customer, mailoutbox, settings, tmp_path
     post()
 
     assert mailoutbox[0].subject == f"Off: {customer.pk}"
-    assert overseeing.switched_off_for_failing(Endpoint.objects.get())
+    assert Endpoint.objects.get().is_off_by_itself

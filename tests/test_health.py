@@ -14,6 +14,7 @@ from django_q.models import Schedule
 
 from example_project.settings import BASE_DIR
 from tests.conftest import end_leases, make_endpoint
+from tests.owing import block
 from webhook_delivery import doorbell, health, lifecycle, publish, symptoms, tasks
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Doorbell
@@ -160,6 +161,15 @@ def test_the_oldest_due_delivery_is_late():
     [illness] = health.examine()
     assert illness.code == "late"
     assert "121 seconds late" in illness.seen
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(60, []), (86_400, ["late"])])
+def test_what_waits_for_its_endpoint_is_not_late_unless_only_a_wrong_clock_says_so(seconds, said):
+    block(make_endpoint(), seconds=seconds, failures=0, openings=0)
+    publish("a", {})
+    Delivery.objects.update(due_at=Now() - timedelta(seconds=121))
+
+    assert codes() == said
 
 
 def test_a_claim_outlived_its_lease():

@@ -196,8 +196,8 @@ class Deliveries(RuleBasedStateMachine):
         findings = [Finding(c, ANSWERS[answer], timezone.now(), 0.1) for c, answer in said.items()]
         recorded = lifecycle.settle(findings, using=DB)
         assert {each.finding.claim for each in recorded} == mine, "only who holds the token settles"
-        # Whole endpoints that wait, or get but one probe, are tested elsewhere.
-        Lane.objects.update(blocked_until=None, failures=0, openings=0)
+        # Endpoints that get but one probe are tested elsewhere.
+        Lane.objects.update(failures=0, openings=0)
         self.lost = [*self.lost, *claims][-20:]
         for claim in mine:
             owed = self._owed(claim)
@@ -367,6 +367,7 @@ def machine(receiver, settings) -> type[Deliveries]:
         **settings.WEBHOOK_DELIVERY,
         "RETRY_SCHEDULE": SCHEDULE,
         "BREAKER_FAILURES": 1_000_000,
+        "BREAKER_MAX_SECONDS": 0,  # whole endpoints that wait are tested elsewhere
         "HELD_AT_MOST_SECONDS": 0,  # the ledger knows of no such end
         "LEASE_MARGIN_SECONDS": LEASE - settings.WEBHOOK_DELIVERY["MAX_TIMEOUT_SECONDS"],
     }

@@ -12,6 +12,7 @@ from webhook_delivery.outcomes import Fault, Outcome, fault_of
 from webhook_delivery.pacing import (
     BURST_SECONDS,
     FASTEST,
+    LEEWAY_SECONDS,
     OURS,
     SILENT,
     SLOWEST,
@@ -19,7 +20,9 @@ from webhook_delivery.pacing import (
     Traffic,
     allowance,
     answered,
+    believed,
     failing,
+    furthest,
     paced,
     sensible,
     stopping,
@@ -66,9 +69,11 @@ GAPS = st.lists(
 )
 
 
-def begun(rate: float, gaps: list[tuple[float, int]]) -> list[tuple[datetime, int]]:
+def begun(
+    rate: float, gaps: list[tuple[float, int]], traffic: Traffic = FRESH
+) -> list[tuple[datetime, int]]:
     """When how many were claimed by who always takes what it may, up to what it wants."""
-    traffic, now, claims = Traffic(), NOW, []
+    now, claims = NOW, []
     for gap, wanted in gaps:
         now += timedelta(seconds=gap)
         facts = {"in_flight": 0, "at_most": 10_000, "rate": rate}
@@ -114,13 +119,22 @@ def test_a_rate_is_reached_by_who_always_comes_in_time(rate):
     assert (traffic.paced_until - NOW).total_seconds() == pytest.approx(count / rate, rel=1e-3)
 
 
+def test_who_asks_regardless_of_the_rate_runs_up_no_debt():
+    traffic = Traffic()
+    for _ in range(50):
+        traffic = paced(traffic, 1, rate=0.1, now=NOW)
+
+    assert allowed(traffic, rate=0.1, at=10)
+
+
 @given(st.floats(), st.integers(0, 400), st.floats(-1e9, 1e9))
 def test_whatever_a_row_says_some_rate_is_gone_by(rate, claimed, ahead):
     traffic = Traffic(paced_until=after(ahead))
 
     assert SLOWEST <= sensible(rate) <= FASTEST
     assert allowed(traffic, rate=rate) >= 0
-    assert paced(traffic, claimed, rate=rate, now=NOW).paced_until >= NOW
+    counted = paced(traffic, claimed, rate=rate, now=NOW)
+    assert NOW <= counted.paced_until <= after(furthest(SLOWEST))
 
 
 @given(st.floats(SLOWEST, FASTEST))
@@ -137,6 +151,57 @@ def test_a_rate_that_is_allowed_is_gone_by_as_it_is(rate):
 )
 def test_a_rate_that_is_none_is_the_nearest_that_is(nonsense, rate):
     assert sensible(nonsense) == rate
+
+
+# ── what a clock that was wrong has written
+
+AHEAD = st.floats(-1e8, 1e8) | st.floats(-10, 10)
+
+
+@given(RATES, GAPS, AHEAD)
+def test_whatever_was_written_no_second_sees_more_than_the_rate_and_its_burst(rate, gaps, ahead):
+    claims = begun(rate, gaps, Traffic(paced_until=after(ahead)))
+
+    for first, _ in claims:
+        within = [n for at, n in claims if first <= at < first + timedelta(seconds=1)]
+        assert sum(within) <= rate * (1 + BURST_SECONDS) + 1
+
+
+@given(RATES, AHEAD)
+def test_whatever_was_written_nobody_waits_for_longer_than_the_rate_demands(rate, ahead):
+    traffic = Traffic(paced_until=after(ahead))
+
+    waits = 1 / rate + LEEWAY_SECONDS + 1e-3
+    assert allowed(traffic, rate=rate) or allowed(traffic, rate=rate, at=waits)
+
+
+def test_a_rate_that_was_raised_counts_at_once():
+    traffic = paced(Traffic(), 1, rate=SLOWEST, now=NOW)
+
+    assert allowed(traffic, rate=10) == 1
+    traffic = paced(traffic, 1, rate=10, now=NOW)
+    assert not allowed(traffic, rate=10)
+    assert allowed(traffic, rate=10, at=0.11) == 1
+
+
+def test_a_pause_that_nobody_can_have_set_blocks_nothing():
+    wrong = after(BREAKER.longest + LEEWAY_SECONDS + 1)
+
+    assert allowed(Traffic(blocked_until=wrong)) == 100
+    assert allowed(replace(opened(), blocked_until=wrong)) == 1
+
+
+def test_the_longest_pause_is_believed_of_a_clock_that_was_set_back_by_little():
+    longest = after(BREAKER.longest + LEEWAY_SECONDS)
+
+    assert not allowed(Traffic(blocked_until=longest))
+
+
+@pytest.mark.parametrize("said", [GOOD, BAD])
+def test_a_probe_tells_the_same_after_a_pause_that_is_not_believed(said):
+    over, wrong = (replace(opened(), blocked_until=after(at)) for at in (0, 86_400))
+
+    assert heard(believed(wrong, BREAKER.longest, NOW), said) == heard(over, said)
 
 
 # ── how many at once

@@ -1,9 +1,10 @@
 """No endpoint is sent more a second, or more at once, than it asked for: from all clusters."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -15,11 +16,15 @@ from tests.legal import unlawful
 from tests.owing import end_pauses, owe
 from tests.processes import qcluster, wait_until
 from webhook_delivery import doorbell, drain, lifecycle
-from webhook_delivery.models import Attempt, Delivery, Lane
-from webhook_delivery.pacing import BURST_SECONDS
+from webhook_delivery.clock import Now
+from webhook_delivery.lifecycle.looking import MANY
+from webhook_delivery.models import Attempt, Delivery, Endpoint, Lane
+from webhook_delivery.models.lane import paced
+from webhook_delivery.pacing import BURST_SECONDS, FASTEST, SLOWEST, Breaker, Traffic, allowance
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+DAY = 86_400
 CLUSTERS = 1 if connection.vendor == "sqlite" else 2
 
 
@@ -127,6 +132,68 @@ def test_a_drain_that_stays_sends_at_the_rate():
         report = drain.drain(using="default", seconds=20, stay=lambda: 20)
 
     assert report.delivered == 8
+
+
+# ── what cannot be so
+
+
+def test_what_a_wrong_clock_counted_holds_nothing_up_once_it_is_right(database_clock):
+    owe(60, make_endpoint(rate_per_second=40))
+    database_clock.step(365 * DAY)
+    assert claimed() == 40 * BURST_SECONDS + 1
+
+    database_clock.step(-365 * DAY)
+
+    assert claimed() >= 1
+    let_pass(3600)
+    assert claimed() == 40 * BURST_SECONDS + 1
+
+
+def test_a_rate_that_was_raised_counts_at_once():
+    endpoint = make_endpoint(rate_per_second=1 / 3600)
+    owe(5, endpoint)
+    assert [claimed(), claimed()] == [1, 0]
+
+    Endpoint.objects.filter(pk=endpoint.pk).update(rate_per_second=10)
+
+    assert claimed() == 1
+
+
+def test_of_many_endpoints_none_is_hidden_by_what_a_wrong_clock_wrote():
+    many = [make_endpoint(rate_per_second=10) for _ in range(MANY + 2)]
+    owe(1, *many)
+    wrong = Now() + timedelta(days=1)
+    lanes = {"paced_until": many[::2], "blocked_until": many[1::2]}
+    for moment, endpoints in lanes.items():
+        Lane.objects.bulk_create(Lane(endpoint=each, **{moment: wrong}) for each in endpoints)
+
+    assert claimed() == len(many)
+
+
+NOT_ON_MYSQL = [] if connection.vendor == "mysql" else [math.inf, -math.inf, math.nan]
+RATES = [None, SLOWEST, 0.01, 10, FASTEST, -1, 0, 1e-300, 1e300, *NOT_ON_MYSQL]
+AHEAD = [-60, 0, 0.1, 3, 60, 200, 3000, 4000, DAY, 365 * DAY]
+
+
+def test_the_database_tells_as_claims_do_where_the_rate_lets_nothing_go():
+    endpoints = [Endpoint(name="any", rate_per_second=rate) for rate in RATES for _ in AHEAD]
+    Endpoint.objects.bulk_create(endpoints)
+    made = Endpoint.objects.order_by("pk").values_list("pk", flat=True)
+    Lane.objects.bulk_create(
+        Lane(pk=pk, paced_until=Now() + timedelta(seconds=AHEAD[number % len(AHEAD)]))
+        for number, pk in enumerate(made)
+    )
+
+    closed = set(Lane.objects.filter(paced()).values_list("pk", flat=True))
+
+    told = Lane.objects.values_list("pk", "endpoint__rate_per_second", "paced_until", Now())
+    assert closed == {pk for pk, rate, until, now in told if not lets_go(rate, until, now)}
+    assert 0 < len(closed) < len(endpoints)
+
+
+def lets_go(rate: float | None, until: datetime, now: datetime) -> int:
+    facts = {"in_flight": 0, "at_most": 1, "rate": rate, "now": now}
+    return allowance(Traffic(paced_until=until), Breaker(10, 5, 300), **facts)
 
 
 # ── over real clusters, measured at the receiver

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.db.models import QuerySet, functions
+from django.db.models import DateTimeField, Func, QuerySet, functions
+from django.db.models.expressions import Combinable
 
 BOOTTIME = hasattr(time, "CLOCK_BOOTTIME")
 
@@ -32,6 +33,25 @@ class Now(functions.Now):
 
     def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
         return self.as_sql(compiler, connection, template="UTC_TIMESTAMP(6)", **context)
+
+
+class FromNow(Func):
+    """The moment that is so many seconds from now, where the seconds are told by columns."""
+
+    def __init__(self, seconds: Combinable) -> None:
+        super().__init__(Now(), seconds, output_field=DateTimeField())
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        moment = "(STRFTIME('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f', %(expressions)s || ' seconds')"
+        return self.as_sql(compiler, connection, template=f"{moment} || '000')")
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        moment = {"template": "(%(expressions)s * INTERVAL '1 second')", "arg_joiner": " + "}
+        return self.as_sql(compiler, connection, **moment)
+
+    def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, Any]:
+        moment = {"template": "(%(expressions)s SECOND)", "arg_joiner": " + INTERVAL "}
+        return self.as_sql(compiler, connection, **moment)
 
 
 def seconds_until_first(rows: QuerySet[Any], moment: str, *, alike: str = "") -> float | None:

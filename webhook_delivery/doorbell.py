@@ -16,6 +16,7 @@ from webhook_delivery import listening, scheduling
 from webhook_delivery.clock import Now, seconds_until_first
 from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Doorbell, Endpoint, Lane, RedeliveryBatch
+from webhook_delivery.models.lane import pace_is_believed, pause_is_believed
 from webhook_delivery.pacing import BURST_SECONDS
 
 logger = log_of(__name__)
@@ -147,12 +148,12 @@ def soonest(using: str, *, looked: float = 0) -> float | None:
     looked: how many seconds ago it was looked for, in vain: what was due and could not be claimed
     then is not counted; what has fallen due, or become free, since then is.
     """
-    since = AGAIN_SECONDS + looked
+    since, lanes = AGAIN_SECONDS + looked, Lane.objects.using(using)
     moments = (
         _first_due(since, using),
         Delivery.objects.using(using).sending().first_due_in(),
-        _first_free("blocked_until", 0, since, using),
-        _first_free("paced_until", BURST_SECONDS, since, using),
+        _first_free(lanes.filter(pause_is_believed()), "blocked_until", 0, since),
+        _first_free(lanes.filter(pace_is_believed()), "paced_until", BURST_SECONDS, since),
         RedeliveryBatch.objects.using(using).first_due_in(),
     )
     seconds = (moment for moment in moments if moment is not None)
@@ -167,10 +168,10 @@ def _first_due(since: float, using: str) -> float | None:
     return seconds_until_first(rows, "due_at", alike="state")
 
 
-def _first_free(moment: str, ahead: float, since: float, using: str) -> float | None:
+def _first_free(lanes: QuerySet[Lane], moment: str, ahead: float, since: float) -> float | None:
     """Seconds until a lane is free, when its `moment` is so near; or negative, but not for long."""
     later = {f"{moment}__gt": Now() + timedelta(seconds=ahead - since)}
-    seconds = seconds_until_first(Lane.objects.using(using).filter(**later), moment)
+    seconds = seconds_until_first(lanes.filter(**later), moment)
     return None if seconds is None else seconds - ahead
 
 

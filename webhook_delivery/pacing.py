@@ -14,6 +14,8 @@ BURST_SECONDS = 0.25
 """How far a rate may run ahead: a second sees at most a quarter more than the rate, and one."""
 SLOWEST, FASTEST = 1 / 3600, 100_000.0
 """How many a second anything may be limited to."""
+LEEWAY_SECONDS = 5.0
+"""By so much a clock may be set back, and what it wrote before is believed still."""
 SILENT = frozenset(
     {
         Fault.SERVER_ERROR,
@@ -95,6 +97,7 @@ def allowance(
     at_most: how many may be.
     rate: how many a second may begin; None: any number.
     """
+    traffic = believed(traffic, breaker.longest, now)
     if traffic.blocked(now):
         return 0
     places = min(at_most, _trusted_with(traffic, breaker)) - in_flight
@@ -102,9 +105,14 @@ def allowance(
 
 
 def paced(traffic: Traffic, claimed: int, *, rate: float, now: datetime) -> Traffic:
-    """Count requests that begin now against the rate (the generic cell rate algorithm)."""
-    start = max(traffic.paced_until or now, now)
-    return replace(traffic, paced_until=start + timedelta(seconds=claimed / sensible(rate)))
+    """
+    Count requests that begin now against the rate (the generic cell rate algorithm).
+
+    Never further ahead than `allowance` lets it run: who asks regardless of it runs up no debt.
+    """
+    rate = sensible(rate)
+    ahead = min(_ahead(traffic, rate, now) + claimed / rate, furthest(rate))
+    return replace(traffic, paced_until=now + timedelta(seconds=ahead))
 
 
 def sensible(rate: float) -> float:
@@ -115,6 +123,25 @@ def sensible(rate: float) -> float:
     more than any number.
     """
     return FASTEST if math.isnan(rate) else min(max(rate, SLOWEST), FASTEST)
+
+
+def furthest(rate: float) -> float:
+    """How many seconds ahead a claim may leave what is counted against a sensible rate."""
+    return BURST_SECONDS + 1 / rate
+
+
+def believed(traffic: Traffic, longest: float, now: datetime) -> Traffic:
+    """
+    The traffic without a pause that nobody can have set: it ends too late.
+
+    longest: how many seconds a pause may last.
+    The clock was wrong then, or the setting is another now. All else is remembered: a breaker that
+    had opened waits for one probe.
+    """
+    until = traffic.blocked_until
+    if until is None or (until - now).total_seconds() <= longest + LEEWAY_SECONDS:
+        return traffic
+    return replace(traffic, blocked_until=None)
 
 
 def answered(
@@ -159,9 +186,19 @@ def _trusted_with(traffic: Traffic, breaker: Breaker) -> int:
 def _tokens(traffic: Traffic, rate: float | None, now: datetime) -> int:
     if rate is None:
         return 1_000_000
-    ahead = (traffic.paced_until or now) - now
-    spare = BURST_SECONDS - max(0.0, ahead.total_seconds())
-    return 0 if spare < 0 else math.floor(spare * sensible(rate)) + 1
+    rate = sensible(rate)
+    spare = BURST_SECONDS - _ahead(traffic, rate, now)
+    return 0 if spare < 0 else math.floor(spare * rate) + 1
+
+
+def _ahead(traffic: Traffic, rate: float, now: datetime) -> float:
+    """
+    How many seconds ahead of the rate the requests are that have begun.
+
+    What no claim can have written is taken as a full burst: one may go now, the rest at the rate.
+    """
+    ahead = ((traffic.paced_until or now) - now).total_seconds()
+    return max(0.0, ahead) if ahead <= furthest(rate) + LEEWAY_SECONDS else BURST_SECONDS
 
 
 def _failed(traffic: Traffic, breaker: Breaker, failed: int, now: datetime) -> Traffic:

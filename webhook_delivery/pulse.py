@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from webhook_delivery import retention
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Doorbell, Endpoint
+from webhook_delivery.models.lane import blocked
 
 OVERSTAYED_DAYS = 3
 """How late retention may be until it is said: who turns it on may have years to delete."""
@@ -66,6 +67,6 @@ def _oldest_due(using: str) -> QuerySet[Any, Any]:
     mine = Delivery.objects.filter(endpoint=OuterRef("pk"))
     first = mine.fallen_due().order_by("due_at").values("due_at")[:1]
     free = Endpoint.objects.using(using).on().filter(rate_per_second=None)
-    free = free.exclude(lane__failures__gt=0).exclude(lane__blocked_until__gt=Now())
+    free = free.exclude(lane__failures__gt=0).exclude(blocked("lane__"))
     idle = free.annotate(first=Subquery(first)).exclude(Exists(mine.sending()))
     return idle.filter(first__isnull=False).order_by("first").values("first")

@@ -18,7 +18,7 @@ from webhook_delivery.lifecycle.looking import FEW, Look
 from webhook_delivery.loading import Row, load, reached, rows_of, with_secrets
 from webhook_delivery.locking import can_skip
 from webhook_delivery.models import Delivery, Endpoint, EndpointQuerySet
-from webhook_delivery.pacing import Traffic, allowance, paced
+from webhook_delivery.pacing import Traffic, allowance, believed, paced
 from webhook_delivery.sharing import Due, seat, share
 
 RACES = 5
@@ -142,9 +142,11 @@ def _write(chosen: Sequence[int], using: str) -> list[Row]:
 def _pace(
     rows: Sequence[Row], traffic: dict[int, Traffic], endpoints: dict[int, Endpoint], using: str
 ) -> None:
-    """Count what was claimed against the rates."""
+    """Count what was claimed against the rates, and forget pauses that were not believed."""
+    longest = lanes.breaker().longest
     for endpoint, count in Counter(row.endpoint_id for row in rows).items():
-        if (rate := endpoints[endpoint].rate_per_second) is not None:
-            now = vars(endpoints[endpoint])["now"]
-            after = paced(traffic[endpoint], count, rate=rate, now=now)
+        rate, now = endpoints[endpoint].rate_per_second, vars(endpoints[endpoint])["now"]
+        after = believed(traffic[endpoint], longest, now)
+        after = after if rate is None else paced(after, count, rate=rate, now=now)
+        if after != traffic[endpoint]:
             lanes.remember(endpoint, after, using=using)

@@ -13,8 +13,9 @@ from webhook_delivery.clock import Now
 from webhook_delivery.conf import settings
 from webhook_delivery.locking import can_skip
 from webhook_delivery.models import Delivery, Endpoint, Lane
+from webhook_delivery.models.lane import longest_pause
 from webhook_delivery.outcomes import Outcome
-from webhook_delivery.pacing import Breaker, Traffic, answered, failing, stopping
+from webhook_delivery.pacing import Breaker, Traffic, answered, believed, failing, stopping
 from webhook_delivery.signals import endpoint_recovered
 
 
@@ -22,7 +23,7 @@ def breaker() -> Breaker:
     return Breaker(
         failures=settings.BREAKER_FAILURES,
         seconds=settings.BREAKER_SECONDS,
-        longest=settings.BREAKER_MAX_SECONDS,
+        longest=longest_pause(),
     )
 
 
@@ -44,7 +45,7 @@ def remember(endpoint: int, traffic: Traffic, *, using: str) -> None:
 
 def shut(endpoints: Collection[int], *, using: str) -> None:
     """Open the breakers of these for the longest time; then one probe asks again."""
-    until = Now() + timedelta(seconds=breaker().longest)
+    until = Now() + timedelta(seconds=longest_pause())
     opened = {"failures": breaker().failures, "openings": 1, "blocked_until": until}
     Lane.objects.using(using).filter(pk__in=endpoints).update(**opened)
 
@@ -86,6 +87,7 @@ def _after(heard: list[Settled], traffic: Traffic, now: datetime) -> Traffic:
         for each in heard
         if each.finding.outcome.delivered or each.finding.claim.trigger != Delivery.Trigger.TEST
     ]
+    traffic = believed(traffic, breaker().longest, now)
     outcomes = _telling(heard, traffic)
     return answered(ailing.heard(traffic, told, now), breaker(), outcomes, now)
 

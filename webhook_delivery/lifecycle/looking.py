@@ -21,6 +21,7 @@ from webhook_delivery.models import (
     Event,
     Lane,
 )
+from webhook_delivery.models.lane import blocked, paced
 from webhook_delivery.sharing import Due
 
 VIEW = 200
@@ -117,9 +118,10 @@ class Look:
         endpoints = {due.endpoint for due in seen}
         if len(endpoints) <= min(places, MANY):
             return seen
-        lanes = Lane.objects.using(self.using).blocked()
+        lanes = Lane.objects.using(self.using).values_list("pk", flat=True)
+        full = lanes.filter(blocked()).union(lanes.filter(paced()), all=True)
         switched = Endpoint.objects.using(self.using).filter(pk__in=endpoints).exclude(state=ON)
-        closed = {*lanes.values_list("pk", flat=True), *switched.values_list("pk", flat=True)}
+        closed = {*full, *switched.values_list("pk", flat=True)}
         return [due for due in seen if due.endpoint not in closed]
 
     def _firsts(self) -> list[Due]:

@@ -7,28 +7,57 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Greatest, Least
 from django.utils.translation import gettext_lazy as _
 
-from webhook_delivery.clock import Now
+from webhook_delivery.clock import FromNow, Now
+from webhook_delivery.conf import settings
 from webhook_delivery.models.endpoint import Endpoint
-from webhook_delivery.pacing import BURST_SECONDS, Traffic
+from webhook_delivery.pacing import BURST_SECONDS, FASTEST, LEEWAY_SECONDS, SLOWEST, Traffic
+
+CENTURY = 36_525 * 86_400
+"""So many seconds every database can add to a moment; a setting may be endless."""
+
+
+def longest_pause() -> float:
+    """How many seconds a breaker may stay open, or a receiver that asks for it be left alone."""
+    return min(settings.BREAKER_MAX_SECONDS, CENTURY)
+
+
+def blocked(path: str = "") -> Q:
+    """The lanes on which nothing may be sent now, as `Traffic.blocked`; the path leads to them."""
+    return Q(**{f"{path}blocked_until__gt": Now()}) & pause_is_believed(path)
+
+
+def paced() -> Q:
+    """The lanes on which the rate lets nothing go now, as `allowance` says."""
+    return Q(paced_until__gt=Now() + timedelta(seconds=BURST_SECONDS)) & pace_is_believed()
+
+
+def pause_is_believed(path: str = "") -> Q:
+    """The lanes with a pause that a clock may have set that was right, as `believed` says."""
+    longest = timedelta(seconds=longest_pause() + LEEWAY_SECONDS)
+    return Q(**{f"{path}blocked_until__lte": Now() + longest})
+
+
+def pace_is_believed() -> Q:
+    """The same of the pace: it is no further ahead than `furthest` of a `sensible` rate."""
+    rate = Least(Greatest(F("endpoint__rate_per_second"), SLOWEST), FASTEST)
+    longest = Value(BURST_SECONDS + LEEWAY_SECONDS) + Value(1.0) / rate
+    limited = Q(endpoint__rate_per_second__isnull=False)
+    return limited & Q(paced_until__lte=FromNow(longest))
+
+
+def end_of_pause(path: str) -> Case:
+    """`blocked_until`, past or to come; NULL, if it is not believed. The path leads to the lane."""
+    return Case(When(pause_is_believed(path), then=F(f"{path}blocked_until")))
 
 
 class LaneQuerySet(models.QuerySet["Lane"]):
-    def blocked(self) -> Self:
-        """Those of endpoints that may be sent nothing now."""
-        return self.filter(_blocked())
-
     def choked(self) -> Self:
-        """Those, and the ones of which the breaker lets one probe through at a time."""
-        return self.filter(_blocked() | Q(openings__gt=0))
-
-
-def _blocked() -> Q:
-    """They are blocked, or their rate is used up."""
-    ahead = Now() + timedelta(seconds=BURST_SECONDS)
-    return Q(blocked_until__gt=Now()) | Q(paced_until__gt=ahead)
+        """Those that may be sent nothing now, or one probe at a time."""
+        return self.filter(blocked() | paced() | Q(openings__gt=0))
 
 
 class Lane(models.Model):

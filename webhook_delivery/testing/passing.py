@@ -21,6 +21,7 @@ from webhook_delivery.models import (
     Secret,
     Transition,
 )
+from webhook_delivery.models.lane import pace_is_believed, pause_is_believed
 
 MOMENTS = {
     Event: ["created_at", "deliver_at", "expires_at", "pruned_at", "erased_at"],
@@ -54,8 +55,8 @@ def until_the_next(*, using: str) -> timedelta | None:
     waiting = (
         (Delivery.objects.using(using).waiting(), "due_at"),
         (Delivery.objects.using(using).sending(), "due_at"),
-        (Lane.objects.using(using), "blocked_until"),
-        (Lane.objects.using(using), "paced_until"),
+        (Lane.objects.using(using).filter(pause_is_believed()), "blocked_until"),
+        (Lane.objects.using(using).filter(pace_is_believed()), "paced_until"),
         (RedeliveryBatch.objects.using(using).running(), "due_at"),
     )
     moments = (

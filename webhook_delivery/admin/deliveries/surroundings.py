@@ -13,6 +13,7 @@ from django.db.models import F, Model, Q, Subquery
 from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet, Doorbell
+from webhook_delivery.models.lane import end_of_pause
 
 Link = Callable[[Model], str]
 """The address of a row's page; empty if who asks may not see it."""
@@ -46,7 +47,7 @@ class Around:
         read: dict[str, Any] = {
             "now": Now(),
             "failures": F("endpoint__lane__failures"),
-            "blocked_until": F("endpoint__lane__blocked_until"),
+            "blocked_until": end_of_pause("endpoint__lane__"),
             "drained_at": _first(Doorbell.objects.filter(pk=1), "drained_at"),
             "first_at": _first(first, "started_at"),
             **(_neighbours(delivery, rows) if delivery.state == Delivery.State.DEAD else {}),

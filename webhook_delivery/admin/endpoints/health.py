@@ -25,7 +25,8 @@ from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.counting import count_each
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint, Lane
-from webhook_delivery.pacing import Traffic
+from webhook_delivery.models.lane import longest_pause
+from webhook_delivery.pacing import Traffic, believed
 from webhook_delivery.patience import TooSlow, patience
 from webhook_delivery.tenancy import may
 
@@ -128,8 +129,8 @@ def _traffic(endpoint: Endpoint) -> dict[str, Any]:
     """What the drains remember of it, by the database's clock."""
     using = router.db_for_read(Lane)
     lane = Lane.objects.using(using).filter(pk=endpoint.pk).annotate(now=Now()).first()
-    traffic = lane.traffic if lane else Traffic()
     now = vars(lane)["now"] if lane else timezone.now()
+    traffic = believed(lane.traffic if lane else Traffic(), longest_pause(), now)
     return {
         "failures": words.number(traffic.failures),
         "breaker": outlook.breaker_said(traffic, now),

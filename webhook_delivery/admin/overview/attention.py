@@ -33,6 +33,7 @@ from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Endpoint, EndpointQuerySet, RedeliveryBatch
 from webhook_delivery.models.asking import OFF_BY_ITSELF
+from webhook_delivery.models.lane import blocked
 from webhook_delivery.recording import REFUSALS
 
 NAMED = 5
@@ -104,13 +105,6 @@ class Trouble(enum.Enum):
     BROKEN = enum.auto()
 
 
-_HAVE: dict[Trouble, Q] = {
-    Trouble.REFUSED: OFF_BY_ITSELF & Q(state_reason__in=REFUSALS),
-    Trouble.FAILED: OFF_BY_ITSELF & ~Q(state_reason__in=REFUSALS),
-    Trouble.WARNED: Q(state=Endpoint.State.ON, lane__warned_at__isnull=False),
-    Trouble.BROKEN: Q(state=Endpoint.State.ON, lane__openings__gt=0, lane__blocked_until__gt=Now()),
-}
-"""Which endpoints have it; of one that has two, the first is told."""
 _SAID: dict[Trouble, Callable[[int], str]] = {
     Trouble.REFUSED: partial(
         ngettext,
@@ -136,10 +130,22 @@ _SAID: dict[Trouble, Callable[[int], str]] = {
 }
 
 
+def _have() -> dict[Trouble, Q]:
+    """Which endpoints have it; of one that has two, the first is told."""
+    on = Q(state=Endpoint.State.ON)
+    return {
+        Trouble.REFUSED: OFF_BY_ITSELF & Q(state_reason__in=REFUSALS),
+        Trouble.FAILED: OFF_BY_ITSELF & ~Q(state_reason__in=REFUSALS),
+        Trouble.WARNED: on & Q(lane__warned_at__isnull=False),
+        Trouble.BROKEN: on & Q(lane__openings__gt=0) & blocked("lane__"),
+    }
+
+
 def _troubled(endpoints: QuerySet[Endpoint]) -> QuerySet[Endpoint]:
     """The latest of each trouble, and of each how many have that; in one statement."""
-    cases = [When(have, then=Value(trouble.value)) for trouble, have in _HAVE.items()]
-    rows = endpoints.filter(reduce(or_, _HAVE.values())).select_related("lane")
+    kinds = _have()
+    cases = [When(have, then=Value(trouble.value)) for trouble, have in kinds.items()]
+    rows = endpoints.filter(reduce(or_, kinds.values())).select_related("lane")
     told = rows.annotate(now=Now(), trouble=Case(*cases, output_field=SmallIntegerField()))
     latest = [F("updated_at").desc(), F("pk").asc()]
     placed = told.annotate(

@@ -12,6 +12,7 @@ from webhook_delivery.management.tables import table
 from webhook_delivery.management.verbs.reading import positive
 from webhook_delivery.management.verbs.verb import LOOKING, Verb
 from webhook_delivery.models import Endpoint, EndpointQuerySet
+from webhook_delivery.models.lane import end_of_pause
 from webhook_delivery.standing import Standing, standings_of
 
 COLUMNS = (
@@ -48,7 +49,8 @@ class Endpoints(Verb):
         if ids:
             self.say_ids(list(rows.values_list("pk", flat=True)[:limit]))
             return
-        found = list(rows.select_related("lane")[:limit])
+        rows = rows.select_related("lane").annotate(blocked_until=end_of_pause("lane__"))
+        found = list(rows[:limit])
         standings = standings_of([each.pk for each in found], using=self.database)
         told = [_facts(each, standings[each.pk]) for each in found]
         lines = [{**each, **_shown(standings[each["id"]])} for each in told]
@@ -83,7 +85,7 @@ def _facts(endpoint: Endpoint, standing: Standing) -> dict[str, Any]:
         "oldest_due_at": standing.oldest,
         "failures_in_a_row": lane.failures if lane else 0,
         "failing_since": lane and lane.failing_since,
-        "blocked_until": lane and lane.blocked_until,
+        "blocked_until": vars(endpoint)["blocked_until"],
     }
 
 
