@@ -17,6 +17,7 @@ from webhook_delivery.selecting import selection_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 State = RedeliveryBatch.State
+ONE_AN_HOUR = 1 / 3600
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def down(receiver) -> Endpoint:
 def block(endpoint: Endpoint, **lane: object) -> None:
     """Let no more through: one is in flight, and the lane says what is given."""
     first = Delivery.objects.for_endpoint(endpoint).earliest("pk")
-    later = timezone.now() + timedelta(hours=1)
+    later = timezone.now() + timedelta(minutes=4)
     Delivery.objects.filter(pk=first.pk).update(state="sending", claim=uuid.uuid4(), due_at=later)
     lane = {name: later if value == "later" else value for name, value in lane.items()}
     Lane.objects.update_or_create(endpoint=endpoint, defaults=lane)
@@ -126,7 +127,7 @@ def test_who_is_still_down_does_not_keep_what_is_owed_to_others(
     well = make_endpoint(receiver.url("/well"))
     dead_letters(9)
     block(down, **lane)
-    Endpoint.objects.filter(pk=down.pk).update(rate_per_second=1)
+    Endpoint.objects.filter(pk=down.pk).update(rate_per_second=ONE_AN_HOUR)
     batch = batches.start(selection_of())
 
     run(send_due)
@@ -170,6 +171,7 @@ def test_nobody_is_run_ahead_of_without_bound(receiver, down, send_due, monkeypa
 def test_where_all_is_owed_to_one_no_more_wait_than_a_chunk(down, monkeypatch):
     monkeypatch.setattr(pump, "CHUNK", 4)
     dead_letters(11)
+    Endpoint.objects.filter(pk=down.pk).update(rate_per_second=ONE_AN_HOUR)
     block(down, paced_until="later")
     batches.start(selection_of(endpoint=down.pk))
 
