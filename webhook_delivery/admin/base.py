@@ -33,6 +33,8 @@ class ConsoleAdmin(admin.ModelAdmin):
     ordering = ["-pk"]
     tenant_field: ClassVar[str] = ""
     """Where a row says whose it is, as a lookup; empty: it is nobody's."""
+    guarded: ClassVar[str] = ""
+    """A column that is not for everybody who sees the list; empty: none is."""
 
     class Media:
         css = {"all": ["webhook_delivery/console.css"]}
@@ -55,6 +57,11 @@ class ConsoleAdmin(admin.ModelAdmin):
 
     def scoped(self, rows: QuerySet, tenants: Sequence[str]) -> QuerySet:
         return rows.filter(**{f"{self.tenant_field}__in": tenants})
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Who may not see a column may not guess it by filters either, letter after letter."""
+        hidden = lookup.partition("__")[0] == self.guarded
+        return not hidden and super().lookup_allowed(lookup, value, request)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
