@@ -29,6 +29,10 @@ class Command(BaseCommand):
         for verb in VERBS:
             verb.add_to(verbs)
 
+    def check(self, *args: Any, **kwargs: Any) -> None:
+        """Ask no database yet, as Django 6.1 would: a verb says it better if none answers."""
+        super().check(*args, **{**kwargs, "databases": []})
+
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         chosen = {each.name: each for each in VERBS}[verb]
         database, json = options.pop("database"), options.pop("json")
