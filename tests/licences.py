@@ -9,6 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 PAGE = Path(__file__).parent.parent / "docs" / "licences.md"
+OLDEST_PYTHON = {"python_version": "3.11", "python_full_version": "3.11.9"}
 OURS, EXTRAS = "django-webhook-delivery", {"api", "metrics", "redis", "schema"}
 HEAD = """# Licences
 
@@ -55,8 +56,11 @@ def _needed(
 
 
 def _applies(requirement: Requirement, extras: set[str]) -> bool:
+    """With the oldest Python, which needs the most: the page is the same wherever it is written."""
     marker = requirement.marker
-    return not marker or any(marker.evaluate({"extra": extra}) for extra in extras | {""})
+    return not marker or any(
+        marker.evaluate({**OLDEST_PYTHON, "extra": extra}) for extra in extras | {""}
+    )
 
 
 def _extra(requirement: Requirement) -> str:

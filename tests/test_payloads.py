@@ -96,7 +96,7 @@ def test_a_payload_that_is_far_too_large_is_not_copied_more_than_it_must(payload
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert peak < 2.1 * 50_000_000
+    assert peak < 2.3 * 50_000_000  # from 3.13 on, Python writes JSON into a buffer with room
 
 
 def test_a_payload_that_is_too_large_is_refused_with_the_setting_to_change(settings):
