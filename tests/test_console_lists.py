@@ -587,6 +587,18 @@ def test_a_list_counts_so_far_and_no_farther(root, endpoint, monkeypatch, rows, 
     assert root.get(url("deadletter"), {"p": 2}).status_code == 200
 
 
+@pytest.mark.parametrize("cap", [4, 6], ids=["more than counted", "all counted"])
+def test_a_page_is_of_the_same_rows_whether_all_were_counted_or_not(endpoint, monkeypatch, cap):
+    monkeypatch.setattr(CappedPaginator, "cap", cap)
+    dead_letters(6)
+    rows = Delivery.objects.select_related("endpoint").order_by("-pk")
+
+    pages = [CappedPaginator(rows, 2).page(number) for number in (1, 2)]
+
+    assert [[*page] for page in pages] == [[*rows[:2]], [*rows[2:4]]]
+    assert [page.has_next() for page in pages] == [True, cap == 6]
+
+
 def test_ten_thousand_and_one_are_ten_thousand_and_more(root, endpoint, settings):
     settings.USE_THOUSAND_SEPARATOR = True
     fill(10_001, endpoint)

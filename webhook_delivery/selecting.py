@@ -24,8 +24,6 @@ from webhook_delivery.searching import key_and_value
 COUNTED = 100_000
 """How many are counted exactly; more are “100,000 or more”."""
 REDELIVERABLE = (Delivery.State.DEAD, Delivery.State.DELIVERED)
-UNDELIVERED = [state for state in Delivery.State if state != Delivery.State.DELIVERED]
-"""Where failures are looked for: what was delivered is most of the table, and has no reason."""
 LARGEST_STATUS = 999
 FATES = ("delivered", "failed", "waiting", "left", "ahead")
 """What may have become of what a redelivery of many is about: see `of_batch`."""

@@ -17,7 +17,6 @@ from django.utils.translation import gettext_lazy as _
 from webhook_delivery.explaining import LABELS
 from webhook_delivery.models import Delivery
 from webhook_delivery.references import number_in
-from webhook_delivery.selecting import UNDELIVERED
 
 Choices = list[tuple[str, Any]]
 
@@ -43,7 +42,7 @@ class ReasonFilter(admin.SimpleListFilter):
             return queryset
         if value not in LABELS:
             return queryset.none()
-        return queryset.because(value).filter(state__in=UNDELIVERED)
+        return queryset.failing_of(value)
 
 
 class SpanFilter(admin.SimpleListFilter):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
+from django.db import connections
 from django.utils.functional import cached_property
 
 from webhook_delivery.counting import Number, count
@@ -26,6 +27,18 @@ class CappedPaginator(Paginator):
     @cached_property
     def count(self) -> int:
         return self.counted.of
+
+    def page(self, number: int | str) -> Page[Any]:
+        number = self.validate_number(number)
+        begin = (number - 1) * self.per_page
+        return Page(self._rows()[begin : begin + self.per_page], number, self)
+
+    def _rows(self) -> Any:
+        """If all were counted, out of those: who looks for few from the end on reads the table."""
+        rows: Any = self.object_list
+        if self.capped or not connections[rows.db].features.allow_sliced_subqueries_with_in:
+            return rows
+        return rows.filter(pk__in=rows.order_by().values("pk")[: self.cap])
 
     @property
     def capped(self) -> bool:

@@ -29,7 +29,7 @@ from webhook_delivery.models import (
 )
 from webhook_delivery.models.event import event_of, first_at
 from webhook_delivery.outcomes import Fault, Verdict
-from webhook_delivery.selecting import FATES, LARGEST_STATUS, UNDELIVERED, found, of_batch
+from webhook_delivery.selecting import FATES, LARGEST_STATUS, found, of_batch
 
 CLOCKS_DIFFER = timedelta(hours=1)
 OF_PAGES = {"cursor", "page_size"}
@@ -143,10 +143,10 @@ class DeliveryFilter(filters.FilterSet):
         return rows.filter(event=event) if event else rows.none()
 
     def because(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
-        return rows.because(value).filter(state__in=UNDELIVERED)
+        return rows.failing_of(value)
 
     def answered(self, rows: DeliveryQuerySet, name: str, value: Any) -> DeliveryQuerySet:
-        return rows.filter(last_status=int(value) or None, state__in=UNDELIVERED)
+        return rows.filter(last_status=int(value) or None, state__in=Delivery.UNDELIVERED)
 
     def named(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
         return found(rows, value)

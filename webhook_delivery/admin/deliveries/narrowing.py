@@ -15,7 +15,7 @@ from webhook_delivery.admin.filters import Choices
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery
 from webhook_delivery.references import number_in
-from webhook_delivery.selecting import LARGEST_STATUS, UNDELIVERED, of_batch
+from webhook_delivery.selecting import LARGEST_STATUS, of_batch
 
 FATE_NAMES: dict[str, Promise] = {
     "": _("all it sent"),
@@ -47,7 +47,7 @@ class StatusFilter(HiddenFilter):
         status = number_in(value)
         if status is None or status > LARGEST_STATUS:
             return queryset.none()
-        return queryset.filter(last_status=status or None, state__in=UNDELIVERED)
+        return queryset.filter(last_status=status or None, state__in=Delivery.UNDELIVERED)
 
 
 class DueFilter(HiddenFilter):

@@ -18,7 +18,6 @@ from webhook_delivery.selecting import (
     LARGEST_STATUS,
     MOST_IDS,
     REDELIVERABLE,
-    UNDELIVERED,
     InvalidSelection,
     right_for,
     selection_of,
@@ -110,7 +109,7 @@ def _states(given: dict[str, str]) -> list[str]:
     usual = ",".join(REDELIVERABLE) if given.get("ids") else Delivery.State.DEAD.value
     asked = set(given.get("state", usual).split(","))
     if given.get("reason") or given.get("status"):
-        asked &= set(UNDELIVERED)
+        asked &= set(Delivery.UNDELIVERED)
     states = [str(state) for state in REDELIVERABLE if state in asked]
     if not states:
         raise Meaningless(_("Only what is dead or delivered can be redelivered."))
