@@ -32,10 +32,10 @@ os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _kept)])
 @nox.session
 @nox.parametrize(
     ("python", "django"),
-    [(python, django) for python, djangos in SUPPORTED.items() for django in djangos],
+    [(python, v) for python, vs in reversed(SUPPORTED.items()) for v in reversed(vs)],
 )
 def everywhere(session: nox.Session, django: str) -> None:
-    """All of `make test`, on every database, with one Python and one Django."""
+    """All of `make test`, on every database, with one Python and one Django; the newest first."""
     _install(session, f"django~={django}.0")
     at_an_edge = (str(session.python), django) in EDGES
     _test(session, *([] if at_an_edge else NO_CRASHES))
