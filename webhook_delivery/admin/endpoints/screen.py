@@ -22,7 +22,11 @@ from webhook_delivery.admin.endpoints.recovering import RecoveryAdmin
 from webhook_delivery.admin.endpoints.roster import DeadLettersFilter, EndpointList
 from webhook_delivery.admin.endpoints.secrets import SecretsAdmin
 from webhook_delivery.admin.endpoints.switching import SwitchesAdmin
-from webhook_delivery.admin.endpoints.wire import EndpointForm, SubscriptionFormSet
+from webhook_delivery.admin.endpoints.wire import (
+    EndpointForm,
+    SubscriptionForm,
+    SubscriptionFormSet,
+)
 from webhook_delivery.admin.filters import TenantFilter
 from webhook_delivery.admin.text import visible
 from webhook_delivery.catalogue import entries
@@ -38,6 +42,7 @@ KNOWN_TYPES = "webhook-event-types"
 
 class SubscriptionInline(admin.TabularInline):
     model = Subscription
+    form = SubscriptionForm
     formset = SubscriptionFormSet
     extra = 1
 
