@@ -84,7 +84,7 @@ def _lowest() -> list[str]:
 
 
 def _test(session: nox.Session, *chosen: str) -> None:
-    """As `python -X dev`, but for its allocator: that finds faults of C, and takes a third longer."""
+    """As `python -X dev`, but for its allocator, which finds faults of C in a third more time."""
     session.run(
         *("python", "-m", "tests.everywhere", *chosen, *session.posargs),
         env={"PYTHONDEVMODE": "1", "PYTHONMALLOC": "pymalloc"},

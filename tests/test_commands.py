@@ -146,7 +146,7 @@ def test_health_says_what_is_wrong_and_what_to_do_and_exits_1(receiver, endpoint
     out = io.StringIO()
     with pytest.raises(SystemExit):
         call_command("webhooks", "health", stdout=out)
-    assert "Nothing has drained for 200 seconds. Start a worker" in out.getvalue()
+    assert "silence: Nothing has drained for 200 seconds. Start a worker" in out.getvalue()
 
 
 def test_send_test_sends_now_whatever_the_subscriptions(receiver):

@@ -29,7 +29,7 @@ from tests.explained import (
 from tests.owing import owe
 from tests.pages import broken_links
 from tests.shell import run
-from webhook_delivery import batches, operational
+from webhook_delivery import batches, endpoints, operational
 from webhook_delivery.models import Delivery, Endpoint, Notice, RedeliveryBatch
 from webhook_delivery.outcomes import Fault
 from webhook_delivery.selecting import selection_of
@@ -238,6 +238,18 @@ def test_each_command_runs_or_would(world, line):
         ran = run(*arguments)
         assert ran.code in (0, 1), ran
         assert ran.out
+
+
+def test_the_commands_of_afterwards_send_again_what_died_at_a_paused_endpoint(world):
+    endpoints.pause(Endpoint.objects.get().pk, using="default")
+    block = HANDBOOK.section("Afterwards")
+    lines = re.findall(r"^\$ python manage\.py webhooks (.+)", block, re.MULTILINE)
+
+    ran = [run(*shlex.split(line)) for line in lines]
+
+    assert [each.code for each in ran] == [0, 0, 0], ran
+    begun = RedeliveryBatch.objects.exclude(pk=7).get()
+    assert (begun.expected, begun.canary) == (1, 5)
 
 
 @once

@@ -1,4 +1,4 @@
-"""Sends a test event to an endpoint, now; one that was switched off for failing may be on again."""
+"""Sends a test event to an endpoint, now; one that no person switched off may be on again."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def publish(
     Say that something happened: one delivery for each endpoint subscribed to it.
 
     The event commits or rolls back with the caller's transaction; outside one, it has its own.
-    Nothing is sent before the commit, and no network is touched.
+    Nothing is sent before the commit; after it only the broker is told, unless `inline`.
 
     event_type: dotted words, `order.created`.
     payload: anything Django's JSON encoder can write; bytes are sent as they are.

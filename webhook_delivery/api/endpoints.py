@@ -155,7 +155,7 @@ class EndpointView(ListView):
     def probe(self, request: Request, pk: int) -> Response:
         """
         Send a test event now and wait for the answer, whatever its state. If it arrives, one that
-        was switched off for failing is on again, for who may switch endpoints.
+        no person switched off is on again, for who may switch endpoints.
         """
         given, switches = self.given(ProbeSerializer), may(request, "pause_endpoint")
         probed = probe(self._own(), by=request.user, switches=switches, **given)

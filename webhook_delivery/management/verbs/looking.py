@@ -106,7 +106,7 @@ class Health(Verb):
     def run(self, **options: Any) -> None:
         found = health.examine(using=self.database)
         remarks = health.remarks(using=self.database)
-        said = [f"{each.seen} {each.remedy}" for each in found] or ["Healthy."]
+        said = [f"{each.code}: {each.seen} {each.remedy}" for each in found] or ["Healthy."]
         illnesses = [each.as_dict() for each in found]
         report = {"healthy": not found, "illnesses": illnesses, "remarks": remarks}
         self.say(report, "\n".join([*said, *remarks]))

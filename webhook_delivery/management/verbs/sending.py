@@ -57,7 +57,7 @@ class SendTest(Verb):
     Sends a test event to one endpoint, now, whatever its state, and waits for the answer; exits
     with 1 unless it was delivered.
 
-    An endpoint that was switched off for failing is on again if the test arrives.
+    An endpoint that no person switched off is on again if the test arrives.
     """
 
     name = "send-test"
