@@ -88,6 +88,18 @@ def test_the_proxy_is_asked_to_connect_and_resolves_the_name(proxy, receiver, po
     assert "proxy-authorization" not in {name.lower() for name in receiver.received[0].headers}
 
 
+def test_the_proxy_s_own_name_is_the_operator_s(proxy, receiver, post, settings):
+    """It may stand in /etc/hosts, or in a search domain of the machine, as those of sidecars do."""
+    settings.WEBHOOK_DELIVERY = {
+        **settings.WEBHOOK_DELIVERY,
+        "ALLOWED_NETWORKS": (),
+        "EGRESS_PROXY": f"http://us:s%40fe@localhost:{proxy.port}",
+    }
+    port = receiver.url("").rpartition(":")[2]
+
+    assert post(f"http://only-the-proxy-knows.example:{port}/hook").delivered
+
+
 def test_tls_is_spoken_with_the_receiver_and_not_with_the_proxy(proxy, post):
     ca = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -144,6 +144,17 @@ def test_search_domains_are_not_tried(resolver, post, settings):
     assert resolver.asked == ["receiver.example.", "receiver.example.", "metadata."]
 
 
+def test_the_proxy_is_asked_for_as_it_is_named_also_while_its_name_is_a_receiver_s(
+    resolver, post, settings
+):
+    settings.WEBHOOK_DELIVERY = {}
+    post("http://proxy.internal/")
+    settings.WEBHOOK_DELIVERY = {"EGRESS_PROXY": "http://proxy.internal:80"}
+    post("http://proxy.internal/")
+
+    assert resolver.asked == ["proxy.internal.", "proxy.internal"]
+
+
 def test_private_names_are_asked_for_as_they_are(resolver, post):
     """Where networks are opened, /etc/hosts and the search domains are the operator's own."""
     post("http://receiver/")

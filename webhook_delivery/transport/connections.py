@@ -152,8 +152,9 @@ def _through(proxy: SplitResult, origin: Origin, lookups: Lookups) -> socket.soc
 
 
 def _connected_to(proxy: SplitResult, lookups: Lookups) -> socket.socket:
+    host, port = proxy.hostname or "", proxy.port or PORTS["http"]
     try:
-        return _connect(lookups.find(proxy.hostname or "", proxy.port or PORTS["http"]))
+        return _connect(lookups.find(host, port, absolute=False))
     except Unreachable as error:
         if error.fault is Fault.EXHAUSTED:
             raise

@@ -30,7 +30,8 @@ class Found(NamedTuple):
     """As `socket.connect` takes it."""
 
 
-Wanted = tuple[str, int]
+Wanted = tuple[str, int, bool]
+"""A name, a port, and whether the name is absolute."""
 
 
 class _Crowd:
@@ -70,12 +71,17 @@ class Lookups:
         self._pending: dict[Wanted, Future[list[Found]]] = {}
         self._lock = threading.Lock()
 
-    def find(self, host: str, port: int) -> list[Found]:
-        """Return the host's addresses, all of them; raise Unreachable if none is found in time."""
+    def find(self, host: str, port: int, *, absolute: bool = True) -> list[Found]:
+        """
+        Return the host's addresses, all of them; raise Unreachable if none is found in time.
+
+        absolute: the machine's search domains are not for it.
+        """
+        wanted = host, port, absolute
         if is_address(host):
-            return _look_up(host, port)
+            return _look_up(*wanted)
         try:
-            return self._answer_for((host, port)).result(timeout=deadline.left())
+            return self._answer_for(wanted).result(timeout=deadline.left())
         except TimeoutError:
             raise Unreachable(Fault.DNS, "name not resolved in time") from None
 
@@ -113,9 +119,10 @@ class Lookups:
             del self._pending[wanted]
 
 
-def _look_up(host: str, port: int) -> list[Found]:
+def _look_up(host: str, port: int, absolute: bool) -> list[Found]:
+    name = _absolute(host) if absolute else host
     try:
-        found = socket.getaddrinfo(_absolute(host), port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
         raise Unreachable(Fault.DNS, "name not found") from None
     return [Found(family, address) for family, _, _, _, address in found]
