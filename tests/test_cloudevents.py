@@ -102,6 +102,32 @@ def test_json_given_as_bytes_stays_byte_by_byte(content_type):
     assert structured(event).endswith(b',"data":{ "b":2.50, "a":1, "a":1 }}')
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type":"order.created","timestamp":"2026-11-21T12:30:15Z","data":{"a":1},"extra":1}',
+        b'{"type":"order.created","timestamp":"2026-11-21T12:30:15Z","extra":1,"data":{"a":1}}',
+        b'{"type":"order.created","timestamp":"2026-11-21T12:30:15Z","data":1,"data":2}',
+        b'{"type":"order.created","timestamp":"yesterday","data":{"a":1}}',
+        b'{"type":"order.paid","timestamp":"2026-11-21T12:30:15Z","data":{"a":1}}',
+    ],
+    ids=["a key after", "a key before", "twice", "another time", "another type"],
+)
+def test_bytes_that_only_look_like_our_envelope_go_whole(body):
+    event = happened(body)
+
+    assert event.data == body
+    assert structured(event).endswith(b',"data":' + body + b"}")
+
+
+def test_bytes_that_begin_like_our_envelope_and_are_no_json_go_whole():
+    body = b'{"type":"order.created","timestamp":"2026-11-21T12:30:15Z","data":1]'
+    event = happened(body)
+
+    assert event.data == body
+    assert base64.b64decode(json.loads(structured(event))["data_base64"]) == body
+
+
 def test_the_time_is_told_in_utc():
     event = happened(b"{}", at=AT.astimezone(timezone(timedelta(hours=5, minutes=30))))
 

@@ -18,6 +18,8 @@ from urllib.parse import quote
 JSON = "application/json"
 STRUCTURED = "application/cloudevents+json"
 IS_JSON = re.compile(r"(application/json|[^;]*\+json) *(;.*)?", re.IGNORECASE)
+ENVELOPE = re.compile(rb'{"type":"([^"]+)","timestamp":"[0-9T:.Z+-]+","data":(.+)}', re.DOTALL)
+"""What `payloads.body_of` writes."""
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F))).replace('"', "").replace("%", "")
 """What a header's value holds as it is (HTTP binding §3.1.3.2)."""
 
@@ -43,9 +45,15 @@ class Happened:
     @property
     def data(self) -> bytes:
         """The payload, without the envelope that Standard Webhooks puts around it."""
-        head, told, tail = self.body.partition(b',"data":')
-        enveloped = head.startswith(b'{"type":"%s","timestamp":"' % self.event_type.encode())
-        return tail[:-1] if told and enveloped and self.content_type == JSON else self.body
+        return self.enveloped or self.body
+
+    @property
+    def enveloped(self) -> bytes:
+        """The payload, if it is in our envelope; what was given as bytes may only look like it."""
+        found = ENVELOPE.fullmatch(self.body) if self.content_type == JSON else None
+        if found and found[1] == self.event_type.encode() and _is_json(found[2]):
+            return found[2]
+        return b""
 
     def attributes(self) -> Iterator[tuple[str, str]]:
         yield "specversion", "1.0"
@@ -71,10 +79,14 @@ def binary(event: Happened) -> dict[str, str]:
 
 def _member(event: Happened) -> bytes:
     """JSON as it is, byte by byte; anything else in base64."""
-    data = event.data
-    if IS_JSON.fullmatch(event.content_type) and _is_json(data):
-        return b'"data":' + data
-    return b'"data_base64":"' + base64.b64encode(data) + b'"'
+    if payload := event.enveloped or _json_in(event):
+        return b'"data":' + payload
+    return b'"data_base64":"' + base64.b64encode(event.body) + b'"'
+
+
+def _json_in(event: Happened) -> bytes:
+    told = IS_JSON.fullmatch(event.content_type) and _is_json(event.body)
+    return event.body if told else b""
 
 
 def _is_json(data: bytes) -> bool:
