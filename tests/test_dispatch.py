@@ -93,6 +93,29 @@ def test_what_a_receiver_echoes_is_not_shown(receiver, send_due):
     assert not any(secret in kept for secret in (b"s3cret", token.encode(), b"abcdef"))
 
 
+@pytest.mark.parametrize(
+    ("target", "echoed"),
+    [
+        ("/hook?a=1&code=abcdef==", "code: abcdef=="),
+        ("/hook?code=ab%2Bcd%2Fef", "code: ab+cd/ef"),
+        ("/hook?code=ab+cd+ef", "code: ab cd ef"),
+        ("/hook?abcdef", "code: abcdef"),
+        ("/" + "x" * 20 + "%3D%3D", "code: " + "x" * 20 + "=="),
+        ("?code=abcdef", "code: abcdef"),
+    ],
+    ids=["padded", "escaped", "of a form", "without a name", "in the path", "without a path"],
+)
+def test_what_a_receiver_echoes_in_its_own_spelling_is_not_shown(
+    receiver, send_due, target, echoed
+):
+    make_endpoint(receiver.url(target))
+    receiver.replies(Reply(500, {}, echoed.encode()), path=f"/{target.removeprefix('/')}")
+    publish("order.created", {})
+    send_due()
+
+    assert bytes(Attempt.objects.get().excerpt) == b"code: ***"
+
+
 def test_retries_say_which_attempt_they_are_and_when_the_first_was(receiver, endpoint, send_due):
     receiver.replies(503, 503, 200)
     publish("order.created", {})

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from django.core.exceptions import ValidationError
 from django.views.decorators.debug import sensitive_variables
@@ -98,9 +99,11 @@ def _told_in_confidence(claim: Claim) -> Iterator[str]:
     for value in _own(claim).values():
         yield value
         yield value.rpartition(" ")[2]  # the token, without its scheme
-    path, _, query = claim.url.partition("//")[2].partition("/")[2].partition("?")
-    yield from (query, *(pair.rpartition("=")[2] for pair in query.split("&")))
-    yield from (part for part in path.split("/") if len(part) >= LONG_ENOUGH)
+    url = urlsplit(claim.url)
+    values = [pair.split("=", 1)[-1] for pair in url.query.split("&")]
+    parts = [part for part in url.path.split("/") if len(part) >= LONG_ENOUGH]
+    yield from (url.query, *values, *parts)
+    yield from (*map(unquote_plus, values), *map(unquote, parts))  # as it may have read them
 
 
 @sensitive_variables()
