@@ -209,6 +209,51 @@ def test_two_tenants_hear_one_event_at_one_address(settings):
     assert len(hooks.heard) == 2
 
 
+@pytest.mark.parametrize("signers", [[OTHER], [SECRET, OTHER]], ids=["old", "both"])
+def test_what_a_tenant_processed_is_known_while_its_secret_is_rotated(settings, signers):
+    """The sender did not hear the answer; meanwhile there is a new secret, and then only that."""
+    settings.WEBHOOK_SECRETS_OF_ACME = [OTHER]
+    settings.WEBHOOK_SECRETS_OF_GLOBEX = [SECRET]
+    acme = {"x-tenant": "acme"}
+    assert post(signed(BODY, OTHER, webhook_id="evt_1") | acme, "/tenants").status_code == 204
+
+    settings.WEBHOOK_SECRETS_OF_ACME = [SECRET, OTHER]
+    settings.WEBHOOK_SECRETS_OF_GLOBEX = [signing.generate_secret(), PAIR]
+    again = post(signed(BODY, *signers, webhook_id="evt_1") | acme, "/tenants")
+    globex = {**signed(BODY, PAIR, webhook_id="evt_1"), "x-tenant": "globex"}
+
+    assert (again.status_code, len(hooks.heard)) == (200, 1)
+    assert post(globex, "/tenants").status_code == 204
+
+
+def test_a_secret_that_is_found_twice_is_one(settings):
+    settings.WEBHOOK_SECRETS_OF_ACME = [OTHER, OTHER]
+    headers = {**signed(BODY, OTHER), "x-tenant": "acme"}
+
+    assert [post(headers, "/tenants").status_code for _ in range(2)] == [204, 200]
+
+
+def test_what_failed_while_a_secret_was_rotated_is_processed_again(settings):
+    settings.WEBHOOK_SECRETS_OF_ACME = [SECRET, OTHER]
+    both = {**signed(BODY, SECRET, OTHER, webhook_id="evt_1"), "x-tenant": "acme"}
+    new = {**signed(BODY, SECRET, webhook_id="evt_1"), "x-tenant": "acme"}
+    hooks.acts.append(lambda: HttpResponse(status=500))
+
+    assert [post(each, "/tenants").status_code for each in (both, new, both)] == [500, 204, 200]
+
+
+def test_twins_that_were_signed_with_one_and_with_both_secrets_are_not_processed_at_once(settings):
+    settings.WEBHOOK_SECRETS_OF_ACME = [SECRET, OTHER]
+    both = {**signed(BODY, SECRET, OTHER, webhook_id="evt_1"), "x-tenant": "acme"}
+    one = {**signed(BODY, OTHER, webhook_id="evt_1"), "x-tenant": "acme"}
+    answers = []
+    hooks.acts.append(lambda: answers.extend(post(twin, "/tenants") for twin in (one, both)))
+
+    answers += [post(each, "/tenants") for each in (one, one, both)]
+
+    assert [answer.status_code for answer in answers] == [503, 503, 204, 200, 200]
+
+
 @pytest.mark.parametrize(
     ("path", "why"),
     [

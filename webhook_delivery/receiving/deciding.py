@@ -142,12 +142,12 @@ class _Gate:
         if isinstance(body, HttpResponse):
             return body
         try:
-            secrets = self._verified(body, request)
+            marks = self._verified(body, request)
         except InvalidSignature as error:
             return _said(str(error), 400)
         webhook = Webhook.of(request, prefix=self.prefix)
         request.webhook = webhook  # type: ignore[attr-defined] # the views know it by WebhookRequest
-        return self._take_turn(f"{request.path}\n{webhook.id}{self._whose(secrets)}")
+        return self._take_turn([f"{request.path}\n{webhook.id}{mark}" for mark in marks])
 
     def _body(self, request: HttpRequest) -> bytes | HttpResponse:
         """Refuse what says how large it is before it is read."""
@@ -165,29 +165,44 @@ class _Gate:
 
     @sensitive_variables()
     def _verified(self, body: bytes, request: HttpRequest) -> list[str]:
-        """The secrets that were tried, one of which fits."""
+        """
+        Say whose webhook it is; raise InvalidSignature if no secret fits.
+
+        Of two who are told apart by a function, each hears a webhook, though it has one id: they
+        are known by the secrets that fit, for others come and go while a webhook is retried.
+        """
         secrets = _found(self.secrets, request)
-        if not secrets and callable(self.secrets):
-            raise InvalidSignature("No signature fits.")
+        if callable(self.secrets):
+            return [_mark_of(secret) for secret in self._fitting(body, request, secrets)]
+        self._verify(body, request, secrets)
+        return [""]
+
+    @sensitive_variables()
+    def _fitting(self, body: bytes, request: HttpRequest, secrets: list[str]) -> list[str]:
+        fitting, misfit = [], InvalidSignature("No signature fits.")
+        for secret in secrets:
+            try:
+                self._verify(body, request, [secret])
+                fitting.append(secret)
+            except InvalidSignature as error:
+                misfit = error
+        if not fitting:
+            raise misfit
+        return fitting
+
+    @sensitive_variables()
+    def _verify(self, body: bytes, request: HttpRequest, secrets: list[str]) -> None:
         try:
             verify(body, request.headers, secrets, tolerance=self.tolerance, prefix=self.prefix)
         except InvalidSecret as error:
             raise ImproperlyConfigured(f"@receives has no secret: {error}") from None
-        return secrets
 
-    @sensitive_variables()
-    def _whose(self, secrets: list[str]) -> str:
-        """Of two who are told apart by a function, each hears a webhook, though it has one id."""
-        if not callable(self.secrets):
-            return ""
-        return "\n" + hashlib.sha256("\n".join(sorted(secrets)).encode()).hexdigest()
-
-    def _take_turn(self, name: str) -> HttpResponse | _Entry:
+    def _take_turn(self, names: list[str]) -> HttpResponse | _Entry:
         if self.replay is None:
             return _Entry(None)
         if not exists(self.replay):
             raise ImproperlyConfigured(f"@receives(replay={self.replay!r}): no such cache.")
-        turn = Turn(self.replay, name, self.busy, self.remember)
+        turn = Turn(self.replay, names, self.busy, self.remember)
         match turn.begin():
             case Known.NEW:
                 return _Entry(turn)
@@ -195,6 +210,11 @@ class _Gate:
                 return _said("Processed before.", 200)
             case Known.BUSY:
                 return _said("Being processed; send it again later.", 503)
+
+
+@sensitive_variables()
+def _mark_of(secret: str) -> str:
+    return "\n" + hashlib.sha256(secret.encode()).hexdigest()
 
 
 @sensitive_variables()

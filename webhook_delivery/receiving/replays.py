@@ -31,27 +31,30 @@ class Turn:
     """
     One attempt to process one webhook: nobody else processes it meanwhile.
 
+    names: by which it may be known; who takes one takes them all.
     busy: seconds after which whoever began is taken for dead. remember: seconds that what was
     processed is known.
     """
 
     cache: str
-    name: str
+    names: Sequence[str]
     busy: float
     remember: float
     _token: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
 
     @property
-    def _key(self) -> str:
-        """Ids are anybody's text, and a key is not."""
-        return f"webhook_delivery:{hashlib.sha256(self.name.encode(errors='replace')).hexdigest()}"
+    def _keys(self) -> list[str]:
+        """Ids are anybody's text, and a key is not; in one order, so that of two one gets all."""
+        hashes = {hashlib.sha256(name.encode(errors="replace")).hexdigest() for name in self.names}
+        return [f"webhook_delivery:{each}" for each in sorted(hashes)]
 
     def begin(self) -> Known:
         """Take the turn, unless the webhook was processed, or is being processed."""
         cache = caches[self.cache]
-        if cache.add(self._key, self._token, self.busy):
+        if all(cache.add(key, self._token, self.busy) for key in self._keys):
             return Known.NEW
-        return Known.DONE if cache.get(self._key) == DONE else Known.BUSY
+        self.fail()
+        return Known.DONE if DONE in map(cache.get, self._keys) else Known.BUSY
 
     def succeed(self) -> None:
         """Remember it once what the view wrote is committed, if a transaction is open."""
@@ -60,13 +63,15 @@ class Turn:
     def fail(self) -> None:
         """Forget it, so that the next attempt is processed; but not another's turn."""
         cache = caches[self.cache]
-        if cache.get(self._key) == self._token:
-            cache.delete(self._key)
+        for key in self._keys:
+            if cache.get(key) == self._token:
+                cache.delete(key)
 
     def _remember(self) -> None:
         """It is processed, whatever the cache says; who cannot remember it may see it again."""
         try:
-            caches[self.cache].set(self._key, DONE, self.remember)
+            for key in self._keys:
+                caches[self.cache].set(key, DONE, self.remember)
         except Exception:
             logger.exception("The cache does not remember a webhook that was processed")
 
