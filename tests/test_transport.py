@@ -173,6 +173,20 @@ def test_a_connection_that_switches_protocols_is_not_used_again(post):
         assert [post(url).status, post(url).status] == [101, 101]
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_connection_whose_headers_broke_off_is_not_used_again(post, status):
+    """What is left of them would be taken for the next request's answer."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 %d \r\na: b\r\n" % status)
+        with contextlib.suppress(ConnectionError):
+            read_request(connection)
+            connection.sendall(b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with raw_server(serve) as url:
+        assert [post(url, timeout=0.2).status for _ in range(2)] == [status] * 2
+
+
 def test_an_idle_connection_that_the_receiver_closed_is_replaced(post):
     """The receiver takes a second request on each connection, and hangs up without a word."""
 

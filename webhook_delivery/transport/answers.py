@@ -35,6 +35,7 @@ class Answer(http.client.HTTPResponse):
         except (OSError, http.client.HTTPException):
             # The receiver has decided; that its headers cannot be read does not undo it.
             self._frame({})
+            self.will_close = True  # what is left of them is not the next answer
             self._close_conn()  # type: ignore[attr-defined] # not in the stubs
 
     def _read_head(self) -> int:
