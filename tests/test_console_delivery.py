@@ -626,6 +626,16 @@ def test_the_script_sends_what_a_receiver_accepts(root, receiver, endpoint, send
     assert arguments[-1] == endpoint.url
 
 
+def test_what_has_to_be_put_into_the_script_stands_in_it_as_its_note_says(root, endpoint):
+    endpoint.set_headers({"Authorization": "Bearer s3cret"})
+    delivery = publish("order.paid", {}).deliveries.get()
+
+    shown = root.get(url("delivery", "change", delivery.pk)).context["curl"]
+
+    mask = re.search("own values in the place of (.+)[.]", shown)[1]
+    assert f"--header 'Authorization: {mask}'" in shown
+
+
 def test_a_large_body_is_read_from_the_file_that_can_be_downloaded(
     root, receiver, endpoint, send_due, tmp_path
 ):

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 LARGEST = 8192
 """Bytes of a body that stand in the script; a larger one is read from a file."""
+MASK = "***"
+"""Stands for a value that is not shown; in ASCII, as all of the script."""
 URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 PLAIN = frozenset(range(0x20, 0x7F)) - frozenset(b"'\\%")
 """What a format in single quotes means as it is."""

@@ -30,8 +30,8 @@ class Request:
     first_at: datetime
     """When the first attempt began."""
     said_by_format: Mapping[str, str] = field(default_factory=dict)
-    own: Mapping[str, str] = field(default_factory=dict)
-    """What the endpoint asks for now, masked."""
+    own: tuple[str, ...] = ()
+    """The names of what the endpoint asks for now."""
     trace: str = ""
     """What the receiver is told of the trace now; of each attempt it names another span."""
 
@@ -53,16 +53,16 @@ class Request:
         return curl.script(
             url=url,
             webhook_id=self.payload.webhook_id,
-            headers=self._unsigned(number),
+            headers=self._unsigned(number, mask=curl.MASK),
             body=self.payload.body,
             file=self.payload.file_name,
             prefix=settings.HEADER_PREFIX,
             notes=self._notes(url),
         )
 
-    def _unsigned(self, number: int) -> dict[str, str]:
+    def _unsigned(self, number: int, *, mask: str = MASK) -> dict[str, str]:
         known = known_to_all(self.payload.content_type, number, self.first_at)
-        return {**self.own, **self.said_by_format, **known}
+        return {**dict.fromkeys(self.own, mask), **self.said_by_format, **known}
 
     def _signature(self, at: datetime) -> dict[str, str]:
         when, prefix = int(at.timestamp()), settings.HEADER_PREFIX
@@ -74,7 +74,7 @@ class Request:
         if url is None:
             notes.append(_("And WEBHOOK_URL to the endpoint's URL."))
         if self.own:
-            notes.append(_("Put the endpoint's own values in the place of %s.") % MASK)
+            notes.append(_("Put the endpoint's own values in the place of %s.") % curl.MASK)
         if self.payload.bytes > curl.LARGEST:
             notes.append(_("Download the body to %s first.") % self.payload.file_name)
         return notes
@@ -100,11 +100,11 @@ def _spanless(traceparent: str) -> str:
 
 
 @sensitive_variables()
-def _names_of(endpoint: Endpoint) -> dict[str, str]:
-    """What the endpoint asks for beside ours, masked; nothing, if it cannot be opened."""
+def _names_of(endpoint: Endpoint) -> tuple[str, ...]:
+    """What the endpoint asks for beside ours; nothing, if it cannot be opened."""
     sealed = bytes(endpoint.sealed_headers)
     try:
         opened = keys.unseal(sealed, owner=endpoint.pk) if sealed else "{}"
     except keys.SecretUnavailable:
-        return {}
-    return dict.fromkeys(sendable(json.loads(opened), prefix=settings.HEADER_PREFIX), MASK)
+        return ()
+    return tuple(sendable(json.loads(opened), prefix=settings.HEADER_PREFIX))
