@@ -113,7 +113,8 @@ class Settings:
     """What the names of the signature's headers begin with; another is not Standard Webhooks."""
 
     CLOUDEVENTS_SOURCE: str = "/webhooks"
-    """The `source` of what is sent as CloudEvents: a URI that says where the events come from."""
+    """The `source` of what is sent as CloudEvents: a URI that says where the events come from.
+    It is read at each attempt: change it while retries wait, and they send other bytes."""
 
     SECRET_KEYS: Sequence[str] = ()
     """Fernet keys that seal secrets at rest, newest first. Derived from `SECRET_KEY` if empty."""
