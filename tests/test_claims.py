@@ -88,7 +88,8 @@ def test_the_schedule_told_is_the_default():
     waits = [spelt(seconds) for seconds in SCHEDULE]
 
     assert ", ".join(waits[:-1]) in README
-    assert f"ten attempts in {clock(sum(SCHEDULE))}" in README
+    assert f"ten attempts in {clock(sum(SCHEDULE))}, or up to a fifth more, then dead" in README
+    assert vars(Settings)["RETRY_JITTER"] == 1 / 5
     assert len(waits) == 9
 
 

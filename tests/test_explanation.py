@@ -453,9 +453,13 @@ def test_each_answer_leads_to_what_the_page_says():
 
 @once
 def test_the_times_of_the_page_are_the_defaults():
-    minutes = round(sum(Settings.RETRY_SCHEDULE) / 60)
+    shortest = round(sum(Settings.RETRY_SCHEDULE) / 60)
+    longest = round(shortest * (1 + Settings.RETRY_JITTER))
+    least, most = (f"{minutes // 60} h {minutes % 60} min" for minutes in (shortest, longest))
 
-    assert f"{minutes // 60} h {minutes % 60} min by default" in AT_LEAST_ONCE.prose
+    assert f"by default {least} at least, up to {most} as chance" in AT_LEAST_ONCE.prose
+    assert "Keep ids for a week" in AT_LEAST_ONCE.prose
+    assert longest * 60 < 7 * 86_400
     assert f"{Settings.RETAIN_DEAD_DAYS} days by default" in AT_LEAST_ONCE.prose
     assert f"({Settings.TIMEOUT_SECONDS} s, unless" in AT_LEAST_ONCE.prose
     assert signature(receives).parameters["remember"].default == 7 * 86_400
