@@ -12,8 +12,7 @@ from webhook_delivery.outcomes import Fault, Outcome
 from webhook_delivery.pacing import OURS, UNSIGNED, Traffic
 
 FEWEST_EVENTS = 3
-"""Attempts at so many events must have failed: one that does for days may be bad itself, and two
-of a kind may be, too."""
+"""Attempts at so many events must have failed: one or two may be at fault themselves."""
 SAYS_NOTHING = OURS | {UNSIGNED, Fault.ABORTED}
 """Faults that are not the receiver's; and one that shows it to be well."""
 
@@ -68,10 +67,10 @@ def ended(before: Traffic, after: Traffic) -> bool:
 
 def due(traffic: Traffic, limits: Limits) -> Step:
     """
-    What is to be done now. Time counts up to the last failure: while nothing is sent, nothing is.
+    What is to be done now. Time counts up to the last failure: what is sent nothing does not fail.
 
-    Off goes only who was warned so long before, as lies between the two: a quiet endpoint may have
-    failed a month ago, and then today.
+    Switched off is only an endpoint that was warned `disable_after - warn_after` before: a quiet
+    one may have failed a month ago, and then today.
     """
     if not _fails(traffic):
         return Step.NOTHING

@@ -41,7 +41,7 @@ class _Ring:
 
     using: str
     rung: bool = False
-    """Tests that capture callbacks leave those they ran in Django's list."""
+    """One that has rung is like no new one: tests that capture callbacks leave it in the list."""
 
     def __call__(self) -> None:
         self.rung = True

@@ -11,7 +11,7 @@ from webhook_delivery.claims import Claim, Finding
 GATHER_SECONDS, GATHER_LONGEST = 0.05, 0.15
 """How long outcomes are gathered before they are settled together: what a kill can double."""
 GATHER_ENOUGH, GATHER_COUNT = 32, 200
-"""How many are worth it after the shorter time, and how many are, whatever the time."""
+"""So many are settled after the shorter time, and so many at once."""
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,8 @@ def in_time(decision: Decision, seconds: float | None) -> Decision:
     """
     Say what follows if the event expires in so many seconds: an attempt after that is none.
 
-    So who could only wait for that is dead at once, of what it failed of; None: it never expires.
+    A delivery whose next attempt would come too late is dead now, with the fault of its last one.
+    None: it never expires.
     """
     late = seconds is not None and decision.delay is not None and decision.delay >= seconds
     return Decision(Verdict.DEAD) if late else decision

@@ -28,8 +28,8 @@ def record(findings: Sequence[Finding], *, using: str) -> list[Settled]:
     """
     Settle; whoever wants nothing more is switched off in the same transaction, or asked again.
 
-    Asked again, by one probe after the longest pause, is who is locked by others just now: nobody's
-    findings wait for them. Raises the database's error if it is away: then nothing is recorded.
+    An endpoint that somebody else has locked is not waited for: its breaker opens, and one probe
+    asks again later. Raises the database's error if it is away: then nothing is recorded.
     """
     if not _gone(findings):
         return lifecycle.settle(findings, using=using)
@@ -37,7 +37,7 @@ def record(findings: Sequence[Finding], *, using: str) -> list[Settled]:
 
 
 def hold_what_is_owed(settled: Sequence[Settled], *, using: str) -> None:
-    """To those that are off now: some of it, for others wait; what is left, nobody claims."""
+    """Hold some of what is owed to endpoints that are off now; the sweep holds the rest."""
     gone = _gone(each.finding for each in settled)
     off = Endpoint.objects.using(using).filter(pk__in=gone, state=Endpoint.State.OFF)
     try:

@@ -21,9 +21,9 @@ class Rhythm:
     """
     Remembers what the last looks led to.
 
-    Who is owed much keeps a drain busy, and its stock full. When something was committed meanwhile,
-    the drain looks at once for newcomers, those of whom it holds little, and takes them on beyond
-    that stock; unless it was for who is owed much: then it looks as it would without newcomers.
+    An endpoint with a long backlog fills the stock. A commit then makes the drain look at once, and
+    beyond the stock, for endpoints of which it holds little: newcomers. If there are none, it looks
+    at its usual pace.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

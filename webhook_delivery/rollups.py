@@ -57,7 +57,7 @@ class Found(NamedTuple):
 
 def add_up(*, using: str, most: int = AT_ONCE, after: float = 0) -> int:
     """
-    Add the attempts that were there the time before; returns how many.
+    Add the attempts that the run before had seen: all of them are committed; returns how many.
 
     most: of these in one transaction; there are a few, and the next run goes on where they ended.
     after: as many seconds as that time must be ago: whoever runs more often adds nothing then.

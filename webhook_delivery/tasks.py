@@ -63,7 +63,7 @@ def _meanwhile(acts: Iterator[Callable[[], None]], feed: Callable[[], bool]) -> 
 
 @never_raises
 def _look_after_the_lost(afterwards: ExitStack) -> None:
-    """What takes its time with others is left for when nothing is in flight any more."""
+    """Mails wait until nothing is in flight any more: a mail server may be slow."""
     using = router.db_for_write(Delivery)
     if doorbell.stand_in(using=using):
         _tidy()

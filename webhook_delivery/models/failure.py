@@ -11,7 +11,7 @@ from webhook_delivery.models.endpoint import Endpoint
 
 
 class Acknowledgement(models.Model):
-    """Somebody has seen that an endpoint fails in one way. Only `grouping` writes it."""
+    """Somebody has seen that an endpoint fails in one way. Only `acknowledging` writes it."""
 
     endpoint = models.ForeignKey(
         Endpoint, models.CASCADE, related_name="acknowledgements", db_index=False

@@ -1,4 +1,4 @@
-"""The rows that run and watch the rest: the doorbell, and what people did."""
+"""What runs the rest and is kept of it: the doorbell, how far walks came, and what people did."""
 
 from __future__ import annotations
 

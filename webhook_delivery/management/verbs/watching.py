@@ -29,11 +29,6 @@ def facts_of_each(found: Sequence[RedeliveryBatch]) -> list[dict[str, Any]]:
     return [_facts(batch, fared[batch.pk]) for batch in found]
 
 
-def whole(batch: RedeliveryBatch) -> int:
-    """How many there are in all: more than were counted, if it has sent more."""
-    return max(batch.expected, batch.sent + batch.left)
-
-
 def _facts(batch: RedeliveryBatch, fared: batches.Progress) -> dict[str, Any]:
     return {
         "id": batch.pk,
