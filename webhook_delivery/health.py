@@ -71,7 +71,7 @@ def _database(error: Exception) -> Illness:
 
 def _silence(pulse: Pulse) -> Iterator[Illness]:
     never, seconds = _("Nothing has ever drained."), pulse.drained
-    if seconds is None or seconds > settings.HEALTH_SILENCE_SECONDS:
+    if pulse.silent:
         yield Illness(
             "silence",
             never if seconds is None else _("Nothing has drained for %d seconds.") % seconds,

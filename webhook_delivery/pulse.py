@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from webhook_delivery import retention
 from webhook_delivery.clock import Now
+from webhook_delivery.conf import settings
 from webhook_delivery.models import Delivery, Doorbell, Endpoint
 from webhook_delivery.models.lane import blocked
 
@@ -31,6 +32,11 @@ class Pulse:
     stand_ins: int = 0
     overstayed: Sequence[str] = ()
     """In which states there are deliveries that should have been deleted days ago."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has drained for `HEALTH_SILENCE_SECONDS`, or ever: no worker runs."""
+        return self.drained is None or self.drained > settings.HEALTH_SILENCE_SECONDS
 
 
 def feel(*, using: str) -> Pulse:

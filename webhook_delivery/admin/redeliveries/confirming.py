@@ -194,13 +194,13 @@ def _receivers(choice: Choice, using: str) -> list[Endpoint]:
 
 def _silence(using: str) -> str:
     """That no worker runs; empty if one does."""
-    drained = pulse.feel(using=using).drained
-    if drained is None:
-        return _("Queued, but no worker has ever reported, so nothing is being sent.")
-    if drained <= settings.HEALTH_SILENCE_SECONDS:
+    felt = pulse.feel(using=using)
+    if not felt.silent:
         return ""
+    if felt.drained is None:
+        return _("Queued, but no worker has ever reported, so nothing is being sent.")
     text = _("Queued, but no worker has reported for %(span)s, so nothing is being sent.")
-    return text % {"span": words.span(drained)}
+    return text % {"span": words.span(felt.drained)}
 
 
 def _title(number: Number) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from webhook_delivery import batches, missing, pulse, selecting
-from webhook_delivery.conf import settings
 from webhook_delivery.counting import Number
 from webhook_delivery.management.interrupts import interrupts
 from webhook_delivery.management.progress import Progress
@@ -107,7 +106,6 @@ def _goes_on(batch: RedeliveryBatch) -> bool:
 
 def _silence(using: str) -> str:
     """That no worker runs; empty if one does."""
-    drained = pulse.feel(using=using).drained
-    if drained is not None and drained <= settings.HEALTH_SILENCE_SECONDS:
+    if not pulse.feel(using=using).silent:
         return ""
     return "No worker has reported lately, so nothing is being sent: see `webhooks health`."
