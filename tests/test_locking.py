@@ -143,6 +143,34 @@ def test_inside_the_callers_transaction_it_is_done_once(orders):
     assert tried == [1]
 
 
+def test_what_the_caller_commits_by_hand_stays_whole(orders):
+    """With autocommit off there is a transaction without any block of Django's around it."""
+    tried = []
+
+    def loses() -> None:
+        tried.append(1)
+        raise a_lost_race()
+
+    with committed_by_hand():
+        lock(orders[0])
+        with pytest.raises(OperationalError):
+            insist(loses, using="default")
+        lock(orders[1])
+
+    assert tried == [1]
+    assert list(Order.objects.values_list("total", flat=True)) == [2, 2]
+
+
+@contextmanager
+def committed_by_hand():
+    transaction.set_autocommit(False)
+    try:
+        yield
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+
+
 def test_other_errors_are_not_repeated(orders):
     tried = []
 

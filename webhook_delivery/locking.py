@@ -31,7 +31,7 @@ def insist(work: Callable[[], T], *, using: str, savepoint: bool = True) -> T:
     owner of the transaction can begin that one again.
     Raises the database's error if the last repetition fails too.
     """
-    if not connections[using].in_atomic_block:
+    if not (connections[using].in_atomic_block or _by_hand(using)):
         ends = time.monotonic() + PATIENCE_SECONDS
         for pause in PAUSES:
             try:
@@ -60,12 +60,21 @@ def can_skip(using: str) -> bool:
 
 def once(work: Callable[[], T], *, using: str, savepoint: bool = True) -> T:
     """Do in a transaction, or in a savepoint of the one there is, what cannot be repeated."""
+    by_hand = _by_hand(using)
     try:
         with transaction.atomic(using=using, savepoint=savepoint):
             return work()
     except (OperationalError, InterfaceError):
-        _leave_limbo(using)
+        if not by_hand:
+            _leave_limbo(using)
         raise
+
+
+def _by_hand(using: str) -> bool:
+    """Whether the caller commits, with autocommit off: it is off without a connection, too."""
+    connection = connections[using]
+    open_ = connection.connection is not None
+    return open_ and not connection.in_atomic_block and not connection.autocommit
 
 
 def _leave_limbo(using: str) -> None:
