@@ -5,6 +5,7 @@ from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection
@@ -91,9 +92,7 @@ ACTING = {
 
 
 def test_these_are_all_the_addresses_there_are(root, endpoint):
-    from django.contrib import admin
-
-    names = {pattern.name for pattern in admin.site.get_model_admin(Endpoint).get_urls()}
+    names = {pattern.name for pattern in site.get_model_admin(Endpoint).get_urls()}
     own = {name.removeprefix("webhook_delivery_endpoint_") for name in names if name}
 
     assert own - {"changelist", "add", "history", "delete", "change"} == {
@@ -102,6 +101,12 @@ def test_these_are_all_the_addresses_there_are(root, endpoint):
         "reveal",
         "rotate",
     }
+
+
+def test_no_address_of_an_endpoint_is_inside_of_a_transaction_of_its_request():
+    """With ATOMIC_REQUESTS, a test would hold locks while it waits for the receiver."""
+    for pattern in site.get_model_admin(Endpoint).own_urls():
+        assert pattern.callback._non_atomic_requests >= {"default"}
 
 
 @pytest.mark.parametrize("name", ASKING)

@@ -1,15 +1,16 @@
-"""Repeats a transaction that lost a race for some rows, and says whether rows can be skipped."""
+"""Transactions: repeats who lost a race for rows, and keeps what waits for others out of them."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections, transaction
 
 T = TypeVar("T")
+V = TypeVar("V", bound=Callable[..., Any])
 
 PAUSES = (0.01, 0.05, 0.2, 0.5, 1.0)
 """Seconds waited, at most, before each repetition."""
@@ -41,6 +42,13 @@ def insist(work: Callable[[], T], *, using: str, savepoint: bool = True) -> T:
                     raise
             time.sleep(pause * random.random())  # noqa: S311 - no secret depends on it
     return once(work, using=using, savepoint=savepoint)
+
+
+def outside(view: V) -> V:
+    """With ATOMIC_REQUESTS, too: the view has transactions of its own, and may wait for others."""
+    for alias in connections:
+        view = transaction.non_atomic_requests(alias)(view)
+    return view
 
 
 def lost_a_race(error: OperationalError) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, transaction
 from django.urls import URLPattern, path
 
 try:
@@ -29,6 +28,7 @@ from webhook_delivery.api.groups import GroupView
 from webhook_delivery.api.redeliveries import RedeliveryView
 from webhook_delivery.api.retries import RetryView
 from webhook_delivery.api.schema import SchemaView
+from webhook_delivery.locking import outside
 
 app_name = "webhook_delivery_api"
 
@@ -41,9 +41,8 @@ for each in LISTED:
 
 
 def _without_transaction(pattern: URLPattern) -> URLPattern:
-    """The verbs have their own: with ATOMIC_REQUESTS, a drain would send inside of one."""
-    for alias in connections:
-        pattern.callback = transaction.non_atomic_requests(alias)(pattern.callback)
+    """A drain would send inside of one."""
+    pattern.callback = outside(pattern.callback)
     return pattern
 
 

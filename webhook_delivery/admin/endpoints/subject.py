@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery.admin import acts
 from webhook_delivery.admin.base import ConsoleAdmin
+from webhook_delivery.locking import outside
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint
 from webhook_delivery.tenancy import may
 
@@ -44,7 +45,7 @@ class EndpointPages(ConsoleAdmin):
         return [
             path(
                 f"<path:object_id>/{where}/",
-                self.admin_site.admin_view(view),
+                outside(self.admin_site.admin_view(view)),
                 name=f"webhook_delivery_endpoint_{where.replace('/', '_')}",
             )
             for where, view in views.items()
