@@ -11,6 +11,7 @@ from django.db import connections
 from django.utils import timezone
 from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
+from rest_framework.throttling import ScopedRateThrottle
 
 from tests.conftest import make_endpoint
 from webhook_delivery import endpoints, publish, roles
@@ -388,6 +389,20 @@ def test_a_drain_is_bounded_in_number(root, endpoint, receiver):
 
     assert (told["delivered"], told["left"], len(receiver.received)) == (2, 3, 2)
     assert told["next_due_seconds"] <= 0
+
+
+@pytest.mark.parametrize(
+    ("rates", "statuses"),
+    [({}, [200, 200, 200]), ({"webhooks-read": "2/hour"}, [200, 200, 429])],
+    ids=["without a rate of ours", "with one"],
+)
+def test_a_throttle_by_scopes_of_the_project_leaves_ours_alone(root, monkeypatch, rates, statuses):
+    cache.clear()
+    monkeypatch.setattr(api_settings, "DEFAULT_THROTTLE_CLASSES", [ScopedRateThrottle])
+    monkeypatch.setattr(api_settings, "DEFAULT_THROTTLE_RATES", rates)
+    monkeypatch.setattr(ScopedRateThrottle, "THROTTLE_RATES", rates)
+
+    assert [root.get(f"{API}deliveries/").status_code for _ in range(3)] == statuses
 
 
 def test_rates_are_those_of_the_project(root, monkeypatch):

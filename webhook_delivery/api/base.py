@@ -75,7 +75,7 @@ class View(GenericViewSet[Any]):
         return None if unknown else f"{self.resource}.{self.action}"
 
     @property
-    def throttle_scope(self) -> str:
+    def webhook_scope(self) -> str:
         if self.act == "retries.drain":
             return "webhooks-drain"
         reads = self.request.method in ("GET", "HEAD")

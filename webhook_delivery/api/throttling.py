@@ -25,7 +25,7 @@ class Throttle(SimpleRateThrottle):
         """The rate is asked for when the view is known."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        self.scope = view.throttle_scope  # type: ignore[attr-defined]
+        self.scope = view.webhook_scope  # type: ignore[attr-defined]
         rate: Any = {**RATES, **api_settings.DEFAULT_THROTTLE_RATES}[self.scope]
         if rate is None:
             return True
