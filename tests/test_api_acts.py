@@ -1,5 +1,6 @@
 """What the API changes: as the console does, with who and why, and once for one key."""
 
+import json
 import threading
 import uuid
 from datetime import timedelta
@@ -367,10 +368,19 @@ def raw(client, body: bytes, kind: str = "application/json"):
     return client.generic("POST", f"{API}endpoints/", body, kind)
 
 
-def test_half_a_character_is_no_error_of_ours(root):
-    answer = raw(root, b'{"url": "https://example.com/", "name": "\\ud800"}')
+@pytest.mark.parametrize(
+    ("sent", "pointer"),
+    [
+        ({"name": "\ud800"}, "#/name"),
+        ({"\ud800": 1}, r"#/\ud800"),
+        ({"tls_minimum": "\ud800"}, "#/tls_minimum"),
+        ({"headers": {"\ud800": "a" * 1025}}, r"#/headers/\ud800"),
+    ],
+)
+def test_half_a_character_is_no_error_of_ours(root, sent, pointer):
+    answer = raw(root, json.dumps({"url": "https://example.com/", **sent}).encode())
 
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "#/name")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, pointer)
 
 
 def test_a_body_is_bounded_in_size_and_depth(root):

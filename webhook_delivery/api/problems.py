@@ -99,7 +99,12 @@ def _errors(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
                 deeper = isinstance(inner, dict | list)
                 yield from _errors(inner, f"{path}/{number}" if deeper else path)
         case _:
-            yield {"pointer": f"#{path}", "detail": str(detail)}
+            yield {"pointer": _encodable(f"#{path}"), "detail": _encodable(str(detail))}
+
+
+def _encodable(text: str) -> str:
+    """JSON may name half a character, which UTF-8 cannot write: told as it was named."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:
