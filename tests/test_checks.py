@@ -233,6 +233,16 @@ def test_connections_that_fail_workers_are_warned_about(monkeypatch, database, c
     assert list(found()) == [f"webhook_delivery.{code}"]
 
 
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_who_keeps_moments_in_a_zone_must_be_a_database_that_knows_zones(monkeypatch, zone):
+    from django.conf import settings
+
+    monkeypatch.setitem(settings.DATABASES["default"], "TIME_ZONE", zone)
+
+    wrong = zone == "Europe/Berlin" and connection.vendor != "postgresql"
+    assert list(found()) == (["webhook_delivery.E014"] if wrong else [])
+
+
 @pytest.mark.parametrize(
     ("name", "value", "code", "said"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
-from django.db import router
+from django.db import connections, router
 
 from webhook_delivery.models import Delivery
 from webhook_delivery.scheduling.oddities import oddities, queue_alias
@@ -41,6 +41,14 @@ def _of_database(alias: str, options: dict[str, Any]) -> Iterator[CheckMessage]:
             f"SQLite database {alias!r} will say “database is locked” when workers write.",
             hint="Set OPTIONS: transaction_mode IMMEDIATE, and init_command for WAL; see README.",
             id="webhook_delivery.W002",
+        )
+    zone = options.get("TIME_ZONE")
+    if zone not in (None, "UTC") and connections[alias].vendor != "postgresql":
+        yield Error(
+            f"Database {alias!r} keeps moments in {zone}, and tells the time in UTC: what is to "
+            "wait would be hours off.",
+            hint="Leave its TIME_ZONE out, and convert what it has kept.",
+            id="webhook_delivery.E014",
         )
     if extra.get("pool"):
         yield checks.Warning(
