@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 from example_project.settings import BASE_DIR
 from tests.conftest import make_endpoint
+from webhook_delivery.checks import servers
 from webhook_delivery.conf import KNOWN
 from webhook_delivery.models import Secret
 
@@ -347,6 +348,17 @@ def test_a_stored_secret_that_does_not_open_is_an_error(settings):
 
     settings.WEBHOOK_DELIVERY = good
     assert of_database() == []
+
+
+@pytest.mark.django_db
+def test_a_server_that_sorts_ids_by_their_last_digits_is_refused(monkeypatch):
+    """None of those that we test on does: here, the later of two is said to be the earlier."""
+    assert of_database() == []
+
+    monkeypatch.setattr(servers, "EARLIER", servers.LATER)
+
+    own_type = connection.vendor == "mysql" and connection.features.has_native_uuid_field
+    assert of_database() == (["webhook_delivery.E015"] if own_type else [])
 
 
 @pytest.mark.django_db

@@ -447,9 +447,10 @@ def test_a_step_looks_into_so_many_and_ends_where_it_has_enough(anew, monkeypatc
     late, now = asks("late", data__n={"in": [order[5], order[7], order[25]]}), timezone.now()
 
     def step(after, most):
-        return missing.make(late, after, ids[-1], most=most, now=now, using=DB)
+        return missing.make(late, after, ids[-1], since=since, most=most, now=now, using=DB)
 
-    begin = missing.first_at(now - timedelta(hours=1))
+    since = now - timedelta(hours=1)
+    begin = missing.first_at(since)
     with CaptureQueriesContext(connection) as queries:
         assert step(begin, 1)[::2] == (1, ids[5])
     assert bodies_read(queries) == 2

@@ -73,10 +73,12 @@ def test_everybody_who_writes_a_delivery_writes_the_type_of_its_event(receiver):
     publish_test(hears)
     forward(event, new.pk)
     new.subscribe("order.created")
+    since = timezone.now() - timedelta(hours=1)
     missing.make(
         new,
-        missing.first_at(timezone.now() - timedelta(hours=1)),
+        missing.first_at(since),
         missing.newest(using="default"),
+        since=since,
         most=10,
         now=timezone.now(),
         using="default",

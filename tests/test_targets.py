@@ -210,7 +210,8 @@ def test_what_was_for_others_is_not_missed(monkeypatch):
 
     assert list(found.values_list("event_type", flat=True)) == ["order.left"]
     end, now = missing.newest(using=DB), timezone.now()
-    made = missing.make(late, missing.first_at(since), end, most=9, now=now, using=DB)
+    first = missing.first_at(since)
+    made = missing.make(late, first, end, since=since, most=9, now=now, using=DB)
     assert made.made == 1
 
 

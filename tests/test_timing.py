@@ -230,9 +230,10 @@ def test_many_are_published_for_later_as_one_is(endpoint, send_due):
 def test_what_was_missed_or_is_forwarded_waits_too():
     event = publish("order.due", deliver_at=in_an_hour())
     late, other = make_endpoint("https://late.example/"), make_endpoint("https://o.example/", "x")
-    now = timezone.now()
+    now, since = timezone.now(), timezone.now() - HOUR
+    first = missing.first_at(since)
 
-    made = missing.make(late, missing.first_at(now - HOUR), event.pk, most=10, now=now, using=DB)
+    made = missing.make(late, first, event.pk, since=since, most=10, now=now, using=DB)
     assert made.made == 1
     assert forwarding.forward(event, other.pk).delivery is not None
 

@@ -48,7 +48,7 @@ def missed(endpoint: Endpoint, since: datetime, *, using: str) -> QuerySet[Event
 
     If it has conditions, these are no fewer than those that meet them: `make` looks into them.
     """
-    return _never_owed(endpoint, using).filter(pk__gt=first_at(since))
+    return _never_owed(endpoint, using).filter(pk__gt=first_at(since), created_at__gte=since)
 
 
 def count(events: QuerySet[Event]) -> Number:
@@ -67,6 +67,7 @@ def make(
     after: uuid.UUID,
     until: uuid.UUID,
     *,
+    since: datetime,
     most: int,
     now: datetime,
     using: str,
@@ -75,10 +76,11 @@ def make(
     Make some of the deliveries that are missing, the oldest first, in a bounded number of queries.
 
     after, until: the events between which to look; the last is among them.
-    most: how many to make. now: database time.
+    since: no event is older. most: how many to make. now: database time.
     """
     end = _end_of_window(after, until, using)
-    rows = _never_owed(endpoint, using).filter(pk__gt=after, pk__lte=end).order_by("pk")
+    events = _never_owed(endpoint, using).filter(created_at__gte=since)
+    rows = events.filter(pk__gt=after, pk__lte=end).order_by("pk")
     looked = max(most, LOOKED_INTO) if endpoint.conditions else most
     found = list(rows.values_list("pk", "event_type", "key", "deliver_at")[:looked])
     wanted = _meeting(endpoint, found, most, using) if endpoint.conditions else found

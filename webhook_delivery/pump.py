@@ -195,8 +195,9 @@ def _make_missed(batch: RedeliveryBatch, now: datetime, most: int, using: str) -
     due = 0
     if endpoint and batch.event_cursor and batch.event_cutoff:
         walk = batch.event_cursor, batch.event_cutoff
+        since = datetime.fromisoformat(batch.selection["since"])
         count, due, batch.event_cursor = missing.make(
-            endpoint, *walk, most=most, now=now, using=using
+            endpoint, *walk, since=since, most=most, now=now, using=using
         )
         batch.sent += count
         batch.due_at = _next_time(batch, now, count)

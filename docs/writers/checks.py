@@ -28,6 +28,7 @@ ALWAYS = "`check`"
 SELDOM = {
     "of_deployment": "`check --deploy`",
     "of_payloads": "`check --deploy`",
+    "of_servers": "`check --database …`, `migrate`",
     "of_stored": "`check --database …`, `migrate`",
 }
 """When the checks are made that are not always made, by the function they begin in."""

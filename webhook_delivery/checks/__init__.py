@@ -14,6 +14,7 @@ from webhook_delivery.checks.engine import of_databases, of_engine
 from webhook_delivery.checks.registered import of_payloads, of_registered
 from webhook_delivery.checks.routing import of_routers
 from webhook_delivery.checks.secrets import of_stored
+from webhook_delivery.checks.servers import of_servers
 from webhook_delivery.checks.settings import of_settings, usable
 
 
@@ -71,3 +72,11 @@ def check_stored_secrets(
 ) -> list[CheckMessage]:
     """Whether the keys open what is stored: for `check --database default`, and `migrate`."""
     return list(of_stored(databases or ())) if usable() else []
+
+
+@register(Tags.database)
+def check_servers(
+    app_configs: Sequence[AppConfig] | None, databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Whether the server keeps events in the order of time."""
+    return list(of_servers(databases or ()))
