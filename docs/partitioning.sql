@@ -3,6 +3,8 @@
 -- Stop the workers first. What is there becomes the first partition of each table; nothing is copied.
 BEGIN;
 SET LOCAL lock_timeout = '10s';
+-- Who publishes or acts waits until the end: of what came meanwhile, neither key nor number would be known.
+LOCK TABLE webhook_delivery_event, webhook_delivery_delivery, webhook_delivery_attempt IN ACCESS EXCLUSIVE MODE;
 
 -- What the partitions cannot promise together is promised by a table of its own: one event for one key.
 CREATE TABLE webhook_delivery_key (
@@ -71,6 +73,7 @@ CREATE INDEX ON webhook_delivery_delivery (state, endpoint_id, sequence, id) WHE
 CREATE INDEX ON webhook_delivery_delivery (state, ended_at, id)
   WHERE state = 'delivered' OR state = 'dead' OR state = 'discarded';
 CREATE INDEX ON webhook_delivery_delivery (endpoint_id, reason, last_status, ended_at) WHERE state = 'dead';
+CREATE INDEX ON webhook_delivery_delivery (reason, id) WHERE reason > '';
 ALTER TABLE webhook_delivery_attempt ADD UNIQUE (delivery_id, number);
 CREATE INDEX ON webhook_delivery_attempt (id);
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from example_project.settings import BASE_DIR
 from tests.test_claim_plans import explained, nodes
 from tests.test_event_types import execute, written_before
 from webhook_delivery import lifecycle
-from webhook_delivery.models import Delivery
+from webhook_delivery.models import Attempt, Delivery, Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,6 +74,39 @@ if connection.vendor == "postgresql":
             cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = %s", [NAME])
             [[told]] = cursor.fetchall()
         assert "(reason, id) WHERE" in told
+
+    def test_a_table_of_partitions_gets_the_index_too(step_back):
+        """PostgreSQL builds none beside writers there."""
+        step_back()
+        with partitioned():
+            migrate(SINCE)
+            assert NAME in indexes()
+
+            migrate(BEFORE)
+            assert NAME not in indexes()
+
+    @contextmanager
+    def partitioned() -> Iterator[None]:
+        table = Delivery._meta.db_table
+        execute(f"ALTER TABLE {table} RENAME TO webhook_whole")
+        execute(f"CREATE TABLE {table} (LIKE webhook_whole) PARTITION BY RANGE (id)")
+        execute(f"CREATE TABLE webhook_part PARTITION OF {table} DEFAULT")
+        try:
+            yield
+        finally:
+            execute(f"DROP TABLE {table}")
+            execute(f"ALTER TABLE webhook_whole RENAME TO {table}")
+
+    @pytest.mark.parametrize("model", [Event, Delivery, Attempt])
+    def test_who_partitions_a_table_keeps_its_indexes(model):
+        script = (BASE_DIR / "docs" / "partitioning.sql").read_text()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT indexdef FROM pg_indexes WHERE tablename = %s", [model._meta.db_table]
+            )
+            columns = {told.partition(" USING btree ")[2] for [told] in cursor.fetchall()}
+
+        assert [each for each in columns if each.partition(" WHERE ")[0] not in script] == []
 
 
 if connection.vendor in ("postgresql", "sqlite"):
