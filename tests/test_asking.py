@@ -11,6 +11,7 @@ from django.utils import timezone
 from tests.conftest import make_endpoint
 from tests.library.models import Author
 from tests.owing import block, owe
+from tests.test_batches import feed
 from tests.test_signals import claim, found, settle
 from webhook_delivery import batches, gradual, publish, tasks
 from webhook_delivery.clock import Now
@@ -191,7 +192,8 @@ def test_what_a_sentence_says_is_stored_in_its_words_and_sent_at_its_rate(endpoi
 def test_without_a_state_what_is_dead_or_delivered_is_sent_as_without_a_rate(endpoint):
     died, arrived, waits = told(), told(), told()
     die(died)
-    Delivery.objects.filter(pk=arrived.pk).update(state="delivered", due_at=None, attempts_made=1)
+    ended = {"due_at": None, "ended_at": Now(), "attempts_made": 1}
+    Delivery.objects.filter(pk=arrived.pk).update(state="delivered", **ended)
 
     batch = Delivery.objects.for_endpoint(endpoint).redeliver(by="ann", rate=1000, once=True)
     assert (batch.once, batch.expected) == (True, 2)
@@ -200,6 +202,25 @@ def test_without_a_state_what_is_dead_or_delivered_is_sent_as_without_a_rate(end
     sent = {*Transition.objects.values_list("delivery", flat=True)}
     assert sent == {died.pk, arrived.pk}
     assert waits.pk not in sent
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["sentence", "numbers"])
+def test_what_arrives_after_it_was_asked_for_is_not_sent_again(receiver, send_due, endpoint, named):
+    first, second = told(), told()
+    die(first)
+    rows = Delivery.objects.for_endpoint(endpoint)
+
+    batch = (rows.filter(attempts_forgiven=0) if named else rows).redeliver(rate=1)
+    feed()
+    send_due()
+    feed(2)
+    send_due()
+
+    batch.refresh_from_db()
+    assert (batch.state, batch.sent) == ("done", 1)
+    assert [each.delivery_id for each in Transition.objects.all()] == [first.pk]
+    came = [each.webhook_id for each in receiver.received]
+    assert came.count(second.event.webhook_id) == 1
 
 
 def test_without_a_rate_all_are_due_at_once(endpoint):

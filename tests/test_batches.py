@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from tests.conftest import make_endpoint
 from webhook_delivery import batches, endpoints, publish, pump, tasks, verification
+from webhook_delivery.clock import Now
 from webhook_delivery.composing import NewEvent
 from webhook_delivery.models import (
     Attempt,
@@ -41,7 +42,7 @@ def dead_letters(count: int, event_type: str = "order.created") -> list[int]:
     new = Delivery.objects.filter(pk__gt=before)
     ids = list(new.order_by("pk").values_list("pk", flat=True))
     now = timezone.now()
-    ended = {"state": "dead", "due_at": None, "ended_at": now}
+    ended = {"state": "dead", "due_at": None, "ended_at": Now()}
     new.update(**ended, attempts_made=1, reason="http_5xx", last_status=503)
     Attempt.objects.bulk_create(
         Attempt(

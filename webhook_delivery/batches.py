@@ -218,7 +218,9 @@ def progress_of(batches: Sequence[RedeliveryBatch]) -> dict[int, Progress]:
 def _create(action: ConsoleAction, using: str, **fields: Any) -> RedeliveryBatch:
     """Write it, by whom and why its line in the audit says, and ring: it is due."""
     who = {"by_id": action.by_id, "by_name": action.by_name, "reason": action.reason}
-    batch = RedeliveryBatch.objects.using(using).create(due_at=Now(), **who, **fields)
+    begun = {"created_at": Now(), "due_at": Now()}
+    batch = RedeliveryBatch.objects.using(using).create(**begun, **who, **fields)
+    batch.refresh_from_db(fields=list(begun))
     doorbell.ring_on_commit(using=using)
     return batch
 

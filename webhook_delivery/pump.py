@@ -17,7 +17,7 @@ from webhook_delivery.guarding import Fate, Guard, Next, Step
 from webhook_delivery.locking import can_skip, insist
 from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Endpoint, Lane, RedeliveryBatch, Transition
-from webhook_delivery.selecting import selected
+from webhook_delivery.selecting import meant
 
 logger = log_of(__name__)
 
@@ -172,7 +172,7 @@ def _go_on(batch: RedeliveryBatch, now: datetime, most: int, using: str) -> int:
     if batch.kind == Kind.MISSED:
         return _make_missed(batch, now, most, using)
     lifecycle.name_types(using=using)  # whom a redelivery by type would pass over
-    rest = selected(batch.selection, using=using).filter(pk__gt=batch.cursor, pk__lte=batch.cutoff)
+    rest = meant(batch, using=using).filter(pk__gt=batch.cursor)
     ids = list(rest.order_by("pk").values_list("pk", flat=True)[:most])
     moved = lifecycle.redeliver(
         Delivery.objects.using(using).filter(pk__in=ids), batch=batch.pk, once=batch.once

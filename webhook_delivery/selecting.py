@@ -135,6 +135,12 @@ def selected(selection: Mapping[str, Any], *, using: str) -> DeliveryQuerySet:
     return rows
 
 
+def meant(batch: RedeliveryBatch, *, using: str) -> DeliveryQuerySet:
+    """Of what was selected, what had ended when it was asked for, and has not been sent since."""
+    rows = selected(batch.selection, using=using)
+    return rows.filter(pk__lte=batch.cutoff, ended_at__lte=batch.created_at)
+
+
 def found(rows: DeliveryQuerySet, term: str) -> DeliveryQuerySet:
     """
     Narrow rows to what a term names, by one look-up in an index.
@@ -180,10 +186,10 @@ def _unsent(rows: DeliveryQuerySet, batch: int, which: str) -> DeliveryQuerySet:
     chosen = RedeliveryBatch.objects.using(rows.db).filter(pk=batch).first()
     if chosen is None or chosen.kind != RedeliveryBatch.Kind.AGAIN:
         return rows.none()
-    meant = selected(chosen.selection, using=rows.db)
+    whole = meant(chosen, using=rows.db)
     sent = Transition.objects.using(rows.db).filter(batch=batch).values("delivery")
-    ahead = meant.filter(pk__gt=chosen.cursor, pk__lte=chosen.cutoff)
-    left = meant.filter(pk__lte=chosen.cursor).exclude(pk__in=sent)
+    ahead = whole.filter(pk__gt=chosen.cursor)
+    left = whole.filter(pk__lte=chosen.cursor).exclude(pk__in=sent)
     return rows.filter(pk__in=(ahead if which == "ahead" else left).values("pk"))
 
 
