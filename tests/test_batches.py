@@ -169,6 +169,45 @@ def test_a_canary_that_dies_stops_it_and_a_resume_goes_on(receiver, endpoint, se
     assert states() == {"delivered": 7, "dead": 3}
 
 
+def test_a_canary_whose_endpoint_is_switched_off_under_it_stops_it(receiver, send_due):
+    make_endpoint(receiver.url(), ordered=True)
+    receiver.replies(410)
+    dead_letters(10)
+    batch = batches.start(selection_of(), canary=3)
+    run(send_due)
+
+    batch.refresh_from_db()
+    assert (batch.state, batch.state_reason) == (State.GUARDED, "1 of the last 3 failed.")
+    assert batches.progress(batch) == batches.Progress(failed=1, waiting=2)
+
+
+def test_a_canary_that_is_held_stops_it_and_says_so(endpoint, send_due):
+    dead_letters(10)
+    batch = batches.start(selection_of(), canary=3)
+    feed()
+    endpoints.pause(endpoint.pk, using="default")
+    run(send_due)
+
+    batch.refresh_from_db()
+    said = "None of the first was sent: they are held."
+    assert (batch.state, batch.state_reason) == (State.GUARDED, said)
+
+
+def test_a_hundred_that_are_held_do_not_keep_what_is_owed_to_others(receiver, send_due):
+    paused = make_endpoint(receiver.url("/paused"))
+    dead_letters(100)
+    make_endpoint(receiver.url("/on"), "late.*")
+    dead_letters(5, "late.paid")
+    batch = batches.start(selection_of(), stop_above=50)
+    feed()
+    endpoints.pause(paused.pk, using="default")
+    run(send_due)
+
+    batch.refresh_from_db()
+    assert (batch.state, batch.sent, batch.left) == (State.DONE, 105, 5)
+    assert states() == {"held": 100, "dead": 5, "delivered": 5}
+
+
 def test_it_stops_when_too_many_fail(receiver, endpoint, send_due, settings):
     settings.WEBHOOK_DELIVERY = {**settings.WEBHOOK_DELIVERY, "BREAKER_FAILURES": 1000}
     dead_letters(60)

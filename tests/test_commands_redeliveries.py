@@ -11,7 +11,7 @@ from tests.conftest import make_endpoint
 from tests.owing import statements
 from tests.shell import Terminal, in_json, run
 from tests.test_batches import dead_letters, feed
-from webhook_delivery import batches, doorbell, publish
+from webhook_delivery import batches, doorbell, endpoints, publish
 from webhook_delivery.management import progress
 from webhook_delivery.management.verbs import redelivering, watching
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, RedeliveryBatch
@@ -163,6 +163,16 @@ def test_following_shows_how_far_it_is_until_it_has_ended(acme, monkeypatch, sen
     assert "state            done\n" in ran.out
     assert "delivered        3\n" in ran.out
     assert "3/3" in terminal.getvalue()
+
+
+def test_following_does_not_wait_for_what_is_held(batch, acme):
+    RedeliveryBatch.objects.update(once=True)
+    feed(2)
+    endpoints.pause(acme.pk, using="default")
+
+    ran = run("redelivery", "follow", batch.pk, "--json")
+
+    assert (ran.code, ran.json["redelivery"]["waiting"]) == (0, 2)
 
 
 def test_following_ends_when_it_stops_itself_and_exits_1(batch):

@@ -15,7 +15,8 @@ from django.db.models import Case, Count, F, Max, Value, When
 from webhook_delivery import doorbell, missing
 from webhook_delivery.clock import Now
 from webhook_delivery.counting import Number, both, count, count_each
-from webhook_delivery.guarding import Fate, fate
+from webhook_delivery.guarding import Fate, counted, fate
+from webhook_delivery.guarding import Progress as Progress
 from webhook_delivery.locking import insist
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, RedeliveryBatch, Transition
 from webhook_delivery.models.event import first_at
@@ -41,15 +42,6 @@ class Preview:
     sent: Number
     left: Number
     """Those whose endpoints are not on; of which the bodies are gone, is seen in their turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How many of those that were sent have arrived, have failed again, and still wait."""
-
-    delivered: int = 0
-    failed: int = 0
-    waiting: int = 0
 
 
 def preview(selection: Mapping[str, Any], *, using: str | None = None) -> Preview:
@@ -209,10 +201,8 @@ def progress_of(batches: Sequence[RedeliveryBatch]) -> dict[int, Progress]:
     tried = Case(When(delivery__attempts_made__gt=F("after"), then=Value(True)), default=False)
     rows = sent.filter(batch__in=found).values_list("batch", "delivery__state", tried)
     for batch, state, was_tried, number in rows.annotate(Count("pk")) if found else ():
-        delivered, being_sent = state == Delivery.State.DELIVERED, state == Delivery.State.SENDING
-        found[batch][fate(delivered=delivered, being_sent=being_sent, tried=was_tried)] += number
-    fates = (Fate.DELIVERED, Fate.FAILED, Fate.WAITING)
-    return {pk: Progress(*(counts[fate] for fate in fates)) for pk, counts in found.items()}
+        found[batch][fate(state, tried=was_tried)] += number
+    return {pk: counted(fates) for pk, fates in found.items()}
 
 
 def _create(action: ConsoleAction, using: str, **fields: Any) -> RedeliveryBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,24 +12,46 @@ RECENT = 100
 FEWEST = 20
 """Of fewer, a share says little."""
 
+SENDING, HELD, DELIVERED = "sending", "held", "delivered"
+"""States of a delivery."""
+
 
 class Fate(enum.Enum):
     """What has become of one that was sent."""
 
     WAITING = enum.auto()
+    HELD = enum.auto()
+    """Its endpoint was paused or switched off first: nobody knows when it will be sent."""
     DELIVERED = enum.auto()
     FAILED = enum.auto()
 
 
-def fate(*, delivered: bool, being_sent: bool, tried: bool) -> Fate:
+def fate(state: str, *, tried: bool) -> Fate:
     """
-    Say what has become of one.
+    Say what has become of one that is in this state now.
 
     tried: whether an attempt has begun since it was sent again.
     """
-    if delivered:
+    if state == DELIVERED:
         return Fate.DELIVERED
-    return Fate.FAILED if tried and not being_sent else Fate.WAITING
+    if tried and state != SENDING:
+        return Fate.FAILED
+    return Fate.HELD if state == HELD else Fate.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many of those that were sent have arrived, have failed again, and still wait."""
+
+    delivered: int = 0
+    failed: int = 0
+    waiting: int = 0
+
+
+def counted(fates: Counter[Fate]) -> Progress:
+    """How many each fate has met; what is held waits, too."""
+    waiting = fates[Fate.WAITING] + fates[Fate.HELD]
+    return Progress(fates[Fate.DELIVERED], fates[Fate.FAILED], waiting)
 
 
 class Step(enum.Enum):
@@ -44,7 +67,7 @@ class Guard:
     """When a redelivery pauses itself."""
 
     canary: int = 0
-    """So many go first, and are waited for; if all fail, it stops. 0: none."""
+    """So many go first, and are waited for; if none arrives, it stops. 0: none."""
     stop_above: int | None = None
     """Percent of the recent ones that may fail; None: all."""
 
@@ -68,18 +91,18 @@ def judge(guard: Guard, first: Sequence[Fate], recent: Sequence[Fate]) -> Next:
     """
     if len(first) < guard.canary:
         return Next(Step.FEED, guard.canary - len(first))
-    if guard.canary and all(fate is Fate.FAILED for fate in first):
-        return Next(Step.STOP, failed=len(first), of=len(first))
-    if guard.canary and not any(fate is Fate.DELIVERED for fate in first):
+    if not guard.canary or Fate.DELIVERED in first:
+        return _by_share(guard, recent)
+    if Fate.WAITING in first:
         return Next(Step.WAIT)
-    return _by_share(guard, recent)
+    return Next(Step.STOP, failed=first.count(Fate.FAILED), of=len(first))
 
 
 def _by_share(guard: Guard, recent: Sequence[Fate]) -> Next:
     """No more may be on their way than are looked at: the rest waits for what they tell."""
     if guard.stop_above is None:
         return Next(Step.FEED, 1_000_000)
-    ended = [fate for fate in recent if fate is not Fate.WAITING]
+    ended = [fate for fate in recent if fate in (Fate.DELIVERED, Fate.FAILED)]
     failed = ended.count(Fate.FAILED)
     if len(ended) >= FEWEST and 100 * failed > guard.stop_above * len(ended):
         return Next(Step.STOP, failed=failed, of=len(ended))

@@ -103,11 +103,7 @@ def _fates(batch: RedeliveryBatch, using: str) -> tuple[list[Fate], list[Fate]]:
 
 
 def _fate(after: int, state: str, made: int) -> Fate:
-    return guarding.fate(
-        delivered=state == Delivery.State.DELIVERED,
-        being_sent=state == Delivery.State.SENDING,
-        tried=made > after,
-    )
+    return guarding.fate(state, tried=made > after)
 
 
 def _allowed(batch: RedeliveryBatch, now: datetime, using: str) -> int:
@@ -220,8 +216,7 @@ def _put_off(batch: RedeliveryBatch, now: datetime, seconds: float) -> int:
 
 
 def _stop(batch: RedeliveryBatch, said: Next) -> int:
-    why = _("%(failed)s of the last %(of)s failed.") % {"failed": said.failed, "of": said.of}
-    batch.state, batch.state_reason = State.GUARDED, why
+    batch.state, batch.state_reason = State.GUARDED, _why(said)
     batch.save(update_fields=["state", "state_reason"])
     logger.warning(
         "Redelivery %s paused itself: %s of %s failed",
@@ -229,3 +224,8 @@ def _stop(batch: RedeliveryBatch, said: Next) -> int:
         extra={"redelivery": batch.pk},
     )
     return 0
+
+
+def _why(said: Next) -> str:
+    failed = _("%(failed)s of the last %(of)s failed.") % {"failed": said.failed, "of": said.of}
+    return failed if said.failed else _("None of the first was sent: they are held.")

@@ -11,7 +11,7 @@ from webhook_delivery.management.interrupts import interrupts
 from webhook_delivery.management.progress import Progress
 from webhook_delivery.management.tables import facts
 from webhook_delivery.management.verbs.verb import Verb
-from webhook_delivery.models import RedeliveryBatch
+from webhook_delivery.models import Delivery, RedeliveryBatch
 
 PAUSE_SECONDS = 1.0
 State = RedeliveryBatch.State
@@ -77,7 +77,8 @@ def watch(verb: Verb, number: int) -> None:
     """
     Show how far it is until it has ended, or stopped, or the user has seen enough; then tell it.
 
-    Of one attempt each, the last answers are waited for. Exits with 1 unless it has been done.
+    Of one attempt each, the last answers are waited for, not what is held. Exits with 1 unless it
+    has been done.
     """
     batch = _followed(verb, number)
     verb.say({"redelivery": facts_of(batch), "dry_run": False}, facts(facts_of(batch), verb.style))
@@ -101,7 +102,13 @@ def _followed(verb: Verb, number: int) -> RedeliveryBatch:
 def _goes_on(batch: RedeliveryBatch) -> bool:
     if batch.state == State.RUNNING:
         return True
-    return batch.state == State.DONE and batch.once and bool(batches.progress(batch).waiting)
+    return batch.state == State.DONE and batch.once and _waits(batch)
+
+
+def _waits(batch: RedeliveryBatch) -> bool:
+    """Whether anything of it will be answered: what is held may be so for ever."""
+    waiting = selecting.of_batch(Delivery.objects.using(batch._state.db), batch.pk, "waiting")
+    return waiting.exclude(state=Delivery.State.HELD).exists()
 
 
 def _silence(using: str) -> str:
