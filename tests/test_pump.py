@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from tests.conftest import make_endpoint
 from tests.test_batches import dead_letters, due_again, feed, run
-from webhook_delivery import batches, loop, publish, pump
+from webhook_delivery import batches, lifecycle, loop, publish, pump
+from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Endpoint, Lane, RedeliveryBatch
 from webhook_delivery.selecting import selection_of
 
@@ -178,6 +179,93 @@ def test_where_all_is_owed_to_one_no_more_wait_than_a_chunk(down, monkeypatch):
     feed(9)
 
     assert Delivery.objects.pending().count() == 4
+
+
+# Past who waits for their turn
+
+
+@pytest.fixture
+def lined_up(receiver) -> Endpoint:
+    return make_endpoint(receiver.url("/ordered"), ordered=True)
+
+
+def feed_and_claim(times: int) -> None:
+    """What is claimed is never answered."""
+    for _ in range(times):
+        feed()
+        lifecycle.claim(10, using="default")
+
+
+def test_behind_one_that_hangs_no_more_wait_than_a_chunk(lined_up, monkeypatch):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    dead_letters(11)
+    batches.start(selection_of(endpoint=lined_up.pk))
+
+    feed_and_claim(9)
+
+    assert Delivery.objects.unfinished().count() == 4
+
+
+def test_nor_of_what_was_missed(receiver, monkeypatch):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    events = [publish("order.paid", {}) for _ in range(11)]
+    late = make_endpoint(receiver.url(), ordered=True)
+    batch = batches.start_missed(late.pk, events[0].created_at - timedelta(minutes=1))
+
+    feed_and_claim(9)
+
+    assert late.deliveries.unfinished().count() == 4
+    batch.refresh_from_db()
+    assert (batch.state, batch.expected) == (State.RUNNING, 11)
+
+
+def test_a_line_that_stands_keeps_nothing_from_others(receiver, lined_up, send_due, monkeypatch):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    well = make_endpoint(receiver.url("/well"))
+    dead_letters(9)
+    block(lined_up)
+    batch = batches.start(selection_of())
+
+    run(send_due)
+
+    batch.refresh_from_db()
+    assert (batch.state, batch.sent) == (State.DONE, 17)
+    assert Delivery.objects.for_endpoint(well).delivered().count() == 9
+
+
+def test_it_grows_to_a_bound(receiver, lined_up, monkeypatch):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    monkeypatch.setattr(pump, "AHEAD", 6)
+    dead_letters(11)
+    make_endpoint(receiver.url("/well"))
+    dead_letters(2)
+    batches.start(selection_of())
+
+    feed_and_claim(9)
+
+    assert Delivery.objects.for_endpoint(lined_up).unfinished().count() == 7  # one is being sent
+
+
+@pytest.mark.parametrize("missed", [False, True], ids=["dead", "missed"])
+def test_of_one_endpoint_one_keys_line_keeps_nothing_from_the_other_keys(
+    receiver, send_due, monkeypatch, missed
+):
+    monkeypatch.setattr(pump, "CHUNK", 4)
+    events = [publish("order.paid", {}, key="stuck" if n < 9 else "free") for n in range(11)]
+    endpoint = make_endpoint(receiver.url())
+    batch = batches.start_missed(endpoint.pk, events[0].created_at - timedelta(minutes=1))
+    feed()
+    block(endpoint)
+    if not missed:
+        run(send_due)
+        kept = endpoint.deliveries.exclude(state="sending")
+        kept.update(state="dead", due_at=None, ended_at=Now())
+        batch = batches.start(selection_of(endpoint=endpoint.pk))
+    run(send_due)
+
+    batch.refresh_from_db()
+    assert batch.state == State.DONE
+    assert endpoint.deliveries.delivered().filter(event__key="free").count() == 2
 
 
 def test_who_is_down_costs_a_constant_number_of_statements(receiver, down):

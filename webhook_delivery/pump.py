@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from webhook_delivery import guarding, lifecycle, missing, notifying
 from webhook_delivery.clock import Now
 from webhook_delivery.guarding import Fate, Guard, Next, Step
+from webhook_delivery.lifecycle.sequences import OWN
 from webhook_delivery.locking import can_skip, insist
 from webhook_delivery.logs import log_of
 from webhook_delivery.models import Delivery, Endpoint, Lane, RedeliveryBatch, Transition
@@ -24,7 +25,7 @@ logger = log_of(__name__)
 CHUNK = 500
 """How many are made due at once, at most; and how many may wait, so that live traffic goes on."""
 AHEAD = 20 * CHUNK
-"""How many may pile up for endpoints that can be sent nothing now, and keep nobody waiting."""
+"""How many may pile up that cannot be sent now, and keep nobody waiting."""
 STEP_SECONDS = 0.25
 """How often a batch is fed, unless its rate is slower."""
 
@@ -33,6 +34,8 @@ AGAIN_SECONDS = 60
 
 State = RedeliveryBatch.State
 Kind = RedeliveryBatch.Kind
+LINED_UP = Q(state=Delivery.State.PENDING, due_at=None)
+"""Waiting for their turn in their sequence."""
 
 
 class Feeder:
@@ -119,36 +122,53 @@ def _room(batch: RedeliveryBatch, using: str) -> int:
     """
     How many more may wait.
 
-    What is owed to who can be sent nothing costs claims nothing, so it keeps nothing from others:
-    it does not count until `AHEAD` of it have piled up, and then only if most of the last that
-    were sent wait. If all is owed to one endpoint there are no others, and it counts.
+    What is owed to who can be sent nothing, or stands in a line behind another, costs claims
+    nothing, so it keeps nothing from others: it does not count until `AHEAD` of it have piled up,
+    and then only if most of the last that were sent wait. If all is owed to one endpoint, and in
+    one line, there are no others, and it counts.
     """
     if batch.kind == Kind.MISSED:
-        rows = Delivery.objects.using(using).filter(endpoint=batch.selection["endpoint"])
-        return CHUNK - (rows.sending() | rows.fallen_due()).values("pk")[:CHUNK].count()
+        return _room_of_one(batch.selection["endpoint"], using)
     waiting = _waiting(batch, using)
     room = CHUNK - len(waiting)
-    choked = {endpoint for endpoint, is_choked in waiting if is_choked}
-    if not choked or "endpoint" in batch.selection:
+    passed = {endpoint for endpoint, is_passed in waiting if is_passed}
+    if not passed:
         return room
-    free = CHUNK - sum(not is_choked for _, is_choked in waiting)
-    return max(room, min(free, AHEAD - _piled_up(choked, batch, using)))
+    free = CHUNK - sum(not is_passed for _, is_passed in waiting)
+    return max(room, min(free, AHEAD - _piled_up(passed, batch, using)))
+
+
+def _room_of_one(endpoint: int, using: str) -> int:
+    rows = Delivery.objects.using(using).filter(endpoint=endpoint)
+    room = CHUNK - _count([rows.sending(), rows.fallen_due()], CHUNK)
+    lined_up = _count([rows.filter(LINED_UP)], AHEAD)
+    one_line = Endpoint.objects.using(using).filter(pk=endpoint, ordered=True).exists()
+    return room - lined_up if one_line else min(room, AHEAD - lined_up)
 
 
 def _waiting(batch: RedeliveryBatch, using: str) -> list[tuple[int, bool]]:
-    """Whom the last that were sent are owed to, if due and not answered yet; and if choked."""
+    """Whom the last that were sent are owed to, if not answered yet; and if others may pass."""
     sent = Transition.objects.using(using).filter(batch=batch).order_by("-pk")
     last = list(sent.values_list("delivery", flat=True)[: 2 * CHUNK])
     rows = Delivery.objects.using(using).filter(pk__in=last)
     lane = Lane.objects.using(using).filter(pk=OuterRef("endpoint"))
-    columns = "endpoint", Exists(lane.choked())
-    return list((rows.sending() | rows.fallen_due()).values_list(*columns)) if last else []
+    passed = Q(due_at=None) | Q(Exists(lane.choked()))
+    if "endpoint" in batch.selection:
+        passed = Q(due_at=None, sequence__gt=OWN)
+    waiting = (rows.sending() | rows.fallen_due() | rows.filter(LINED_UP)).annotate(passed=passed)
+    return list(waiting.values_list("endpoint", "passed")) if last else []
 
 
 def _piled_up(endpoints: Collection[int], batch: RedeliveryBatch, using: str) -> int:
-    """How much has fallen due to them since it began, whoever sent it; counted up to `AHEAD`."""
-    rows = Delivery.objects.using(using).fallen_due().filter(due_at__gte=batch.created_at)
-    return rows.filter(endpoint__in=endpoints).values("pk")[:AHEAD].count()
+    """How much stands in line or has fallen due to them since it began, whoever sent it."""
+    rows = Delivery.objects.using(using).filter(endpoint__in=endpoints)
+    fallen_due = rows.fallen_due().filter(due_at__gte=batch.created_at)
+    return _count([fallen_due, rows.filter(LINED_UP)], AHEAD)
+
+
+def _count(rows: Iterable[QuerySet[Delivery]], most: int) -> int:
+    """Of each up to so many; each by its range of the index."""
+    return sum(each.values("pk")[:most].count() for each in rows)
 
 
 def _since(batch: RedeliveryBatch, now: datetime) -> datetime:
