@@ -226,7 +226,7 @@ class TestRedeliveries:
         assert previewed["sent"] == {"of": 3, "capped": False}
         assert (begun["expected"], begun["rate"], begun["once"]) == (3, 2.0, True)
         watched = root.get(f"{API}{there}").json()
-        assert watched["progress"] == {"delivered": 0, "failed": 0, "waiting": 0}
+        assert watched["progress"] == {"delivered": 0, "failed": 0, "waiting": 0, "gone": 0}
         assert post(root, f"{there}pause/").json()["redelivery"]["state"] == "paused"
         assert post(root, f"{there}pause/").json()["changed"] is False
         assert post(root, f"{there}rate/", {"rate": None}).json()["redelivery"]["rate"] is None

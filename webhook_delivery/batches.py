@@ -24,6 +24,7 @@ from webhook_delivery.selecting import COUNTED, off, on, selected
 from webhook_delivery.validation import validate_rate
 
 State = RedeliveryBatch.State
+Kind = RedeliveryBatch.Kind
 
 ALLOWED: Mapping[str, Sequence[State]] = {
     "pause": (State.RUNNING,),
@@ -136,7 +137,7 @@ def start_missed(
         return _create(
             action,
             using,
-            kind=RedeliveryBatch.Kind.MISSED,
+            kind=Kind.MISSED,
             selection=selection,
             cutoff=0,
             event_cursor=first,
@@ -202,7 +203,8 @@ def progress_of(batches: Sequence[RedeliveryBatch]) -> dict[int, Progress]:
     rows = sent.filter(batch__in=found).values_list("batch", "delivery__state", tried)
     for batch, state, was_tried, number in rows.annotate(Count("pk")) if found else ():
         found[batch][fate(state, tried=was_tried)] += number
-    return {pk: counted(fates) for pk, fates in found.items()}
+    logged = {batch.pk: batch.sent for batch in batches if batch.kind == Kind.AGAIN}
+    return {pk: counted(fates, sent=logged.get(pk, 0)) for pk, fates in found.items()}
 
 
 def _create(action: ConsoleAction, using: str, **fields: Any) -> RedeliveryBatch:

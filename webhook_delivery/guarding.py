@@ -46,12 +46,15 @@ class Progress:
     delivered: int = 0
     failed: int = 0
     waiting: int = 0
+    gone: int = 0
+    """Of so many more nothing is kept any more."""
 
 
-def counted(fates: Counter[Fate]) -> Progress:
-    """How many each fate has met; what is held waits, too."""
+def counted(fates: Counter[Fate], *, sent: int) -> Progress:
+    """How many each fate has met, of those that were sent; what is held waits, too."""
     waiting = fates[Fate.WAITING] + fates[Fate.HELD]
-    return Progress(fates[Fate.DELIVERED], fates[Fate.FAILED], waiting)
+    gone = max(0, sent - fates.total())
+    return Progress(fates[Fate.DELIVERED], fates[Fate.FAILED], waiting, gone)
 
 
 class Step(enum.Enum):

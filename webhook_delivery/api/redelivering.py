@@ -38,6 +38,7 @@ class ProgressSerializer(Shown):
     delivered = serializers.IntegerField()
     failed = serializers.IntegerField()
     waiting = serializers.IntegerField()
+    gone = serializers.IntegerField(help_text="Of so many more nothing is kept any more.")
 
 
 class RedeliveryDetailSerializer(RedeliverySerializer):

@@ -21,6 +21,14 @@ State = RedeliveryBatch.State
 
 def said(batch: RedeliveryBatch, progress: Progress | None) -> str:
     """“Running: 1,204 of 3,958 sent, 1,190 delivered, 14 failed again.”"""
+    gone = progress.gone if progress else 0
+    if not gone:
+        return _said(batch, progress)
+    kept = _("Of %(count)s nothing is kept any more.") % {"count": words.number(gone)}
+    return f"{_said(batch, progress)} {kept}"
+
+
+def _said(batch: RedeliveryBatch, progress: Progress | None) -> str:
     if batch.state == State.CANCELLED:
         return _cancelled(batch)
     text = {
@@ -111,7 +119,8 @@ def fates(batch: RedeliveryBatch, progress: Progress) -> list[dict[str, Any]]:
         (_("Waiting"), progress.waiting, "waiting"),
         (_("Left"), batch.left, "left"),
     ]
-    if ahead := batch.whole - batch.seen_to:
+    ahead = batch.whole - batch.seen_to
+    if ahead and batch.state != State.DONE:  # what is lacking then was not to be sent any more
         counted.append((_("Not reached"), ahead, "ahead"))
     return [
         {"label": label, "count": words.number(count), "query": f"batch={batch.pk}&fate={fate}"}

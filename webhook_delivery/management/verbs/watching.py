@@ -40,6 +40,7 @@ def _facts(batch: RedeliveryBatch, fared: batches.Progress) -> dict[str, Any]:
         "delivered": fared.delivered,
         "failed": fared.failed,
         "waiting": fared.waiting,
+        "gone": fared.gone,
         "selection": batch.selection,
         "rate_per_second": batch.rate_per_second,
         "canary": batch.canary,
