@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import make_endpoint
 from tests.owing import owe
-from webhook_delivery import backlog, redelivery
+from webhook_delivery import backlog, erasing, redelivery
 from webhook_delivery.backlog import backlog_of
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Endpoint
@@ -17,12 +17,13 @@ State = Delivery.State
 
 
 def every_kind(endpoint: Endpoint) -> list[Delivery]:
-    """One in each state, and of what is pending: one due, one later, one that waits its turn."""
-    owed = owe(len(State) + 2, endpoint, ago=60)
+    """One in each state; pending, one due, one later, one that waits its turn; one erased."""
+    owed = owe(len(State) + 3, endpoint, ago=60)
     for delivery, state in zip(owed, State, strict=False):
         Delivery.objects.filter(pk=delivery.pk).update(state=state)
     Delivery.objects.filter(pk=owed[-2].pk).update(due_at=Now() + timedelta(hours=1))
     Delivery.objects.filter(pk=owed[-1].pk).update(due_at=None, sequence=7)
+    erasing.erase(owed[-3].event)
     return owed
 
 
@@ -35,7 +36,7 @@ def test_each_kind_is_counted_with_the_moments_that_they_wait_for(django_assert_
 
     counted = {name: found.as_dict()[name] for name in ("due", "waiting", "sending", "held")}
     assert counted == {"due": 1, "waiting": 2, "sending": 2, "held": 5}
-    assert (found.dead.of, found.as_dict()["capped"]) == (2, [])
+    assert (found.dead.of, found.as_dict()["capped"]) == (4, [])
     assert 60 <= found.late_seconds < 90
     assert 3500 < (found.next_due_at - found.oldest_due_at).total_seconds() - 60 < 3700
 

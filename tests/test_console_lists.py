@@ -33,7 +33,7 @@ from webhook_delivery.models import (
     SearchKey,
     Transition,
 )
-from webhook_delivery.selecting import REDELIVERABLE, selected, selection_of
+from webhook_delivery.selecting import selected, selection_of
 
 NIGHTLY_ON_MARIADB = [pytest.mark.nightly] if connection.vendor == "mysql" else []
 
@@ -125,7 +125,7 @@ def test_a_redelivery_of_all_that_match_means_what_the_list_shows(root, crowd, m
 
     for query in [drawn(dice, options) for _ in range(150)]:
         shown = Delivery.objects.filter(pk__in=listed(root, model, **query))
-        expected = set(shown.filter(state__in=REDELIVERABLE).values_list("pk", flat=True))
+        expected = set(shown.filter(state__in=Delivery.REDELIVERABLE).values_list("pk", flat=True))
         posted = {"action": "redeliver_selected", "index": 0, "select_across": 1}
         where = f"{url(model)}?{encoded(query)}"
         asked = root.post(where, {**posted, "_selected_action": [0]})["Location"]

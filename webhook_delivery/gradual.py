@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from webhook_delivery import batches
-from webhook_delivery.models import DeliveryQuerySet, RedeliveryBatch
-from webhook_delivery.selecting import REDELIVERABLE, selection_of
+from webhook_delivery.models import Delivery, DeliveryQuerySet, RedeliveryBatch
+from webhook_delivery.selecting import selection_of
 
 MOST = 10_000
 """So many can be kept by their numbers: they are read again each time that some of it are sent."""
@@ -26,7 +26,7 @@ def redeliver(deliveries: DeliveryQuerySet, **how: Any) -> RedeliveryBatch:
     """
     rows = deliveries.on_primary()
     said = {"ids": _numbers(rows)} if rows.said is None else rows.said
-    selection = selection_of(**{"state": REDELIVERABLE, **said})
+    selection = selection_of(**{"state": Delivery.REDELIVERABLE, **said})
     return batches.start(selection, using=rows.db, **{"once": False, **how})
 
 

@@ -13,7 +13,7 @@ from webhook_delivery import doorbell, lifecycle
 from webhook_delivery.clock import Now
 from webhook_delivery.erasing import why_hollow
 from webhook_delivery.locking import insist
-from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint
+from webhook_delivery.models import ConsoleAction, Delivery, DeliveryQuerySet, Endpoint, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def changeable(verb: str, deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
 
 def obstacle(delivery: Delivery) -> str:
     """Say why a delivery could not be redelivered now; empty if it could."""
-    if delivery.state not in lifecycle.REDELIVERABLE:
+    if delivery.state not in Delivery.REDELIVERABLE:
         return _("It is %(state)s; only what is dead or delivered can be redelivered.") % {
             "state": delivery.get_state_display()
         }
@@ -212,7 +212,7 @@ def _to_endpoints_that_are_on(rows: DeliveryQuerySet) -> DeliveryQuerySet:
 
 _CHANGEABLE: Mapping[str, Callable[[DeliveryQuerySet], DeliveryQuerySet]] = {
     "redeliver": lambda rows: _to_endpoints_that_are_on(rows).filter(
-        state__in=lifecycle.REDELIVERABLE
+        state__in=Delivery.REDELIVERABLE, event__in=Event.objects.using(rows.db).whole()
     ),
     "discard": lambda rows: rows.dead(),
     "restore": lambda rows: rows.discarded(),

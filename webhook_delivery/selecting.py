@@ -23,7 +23,6 @@ from webhook_delivery.searching import key_and_value
 
 COUNTED = 100_000
 """How many are counted exactly; more are “100,000 or more”."""
-REDELIVERABLE = (Delivery.State.DEAD, Delivery.State.DELIVERED)
 LARGEST_STATUS = 999
 FATES = ("delivered", "failed", "waiting", "left", "ahead")
 """What may have become of what a redelivery of many is about: see `of_batch`."""
@@ -116,7 +115,7 @@ def right_for(filters: Mapping[str, Any], *, at: datetime) -> str:
 
 def _redeliverable(state: str | Iterable[str]) -> str | list[str]:
     states = [state] if isinstance(state, str) else sorted(set(state))
-    wrong = [each for each in states if each not in REDELIVERABLE]
+    wrong = [each for each in states if each not in Delivery.REDELIVERABLE]
     if wrong or not states:
         said = wrong[0] if wrong else ""
         raise InvalidSelection(f"Only what is dead or delivered can be redelivered, not {said!r}.")

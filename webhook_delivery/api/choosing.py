@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from webhook_delivery import tenancy
 from webhook_delivery.api.fields import Moment, Number
 from webhook_delivery.api.reading import Strict
+from webhook_delivery.models import Delivery
 from webhook_delivery.models.event import event_of
 from webhook_delivery.outcomes import Fault
 from webhook_delivery.selecting import (
     FATES,
     LARGEST_STATUS,
     MOST_IDS,
-    REDELIVERABLE,
     selection_of,
 )
 
@@ -36,7 +36,7 @@ class SelectionSerializer(Strict):
     """Which deliveries; what is not said does not count."""
 
     state = serializers.ListField(
-        child=serializers.ChoiceField(choices=[str(state) for state in REDELIVERABLE]),
+        child=serializers.ChoiceField(choices=[str(state) for state in Delivery.REDELIVERABLE]),
         required=False,
         min_length=1,
         max_length=2,
@@ -74,7 +74,7 @@ class SelectionSerializer(Strict):
 def selection_for(request: Request, given: Mapping[str, Any]) -> dict[str, Any]:
     """What is chosen, as it is kept: only of the user's tenants, and nothing that ends later."""
     now, filters = timezone.now(), dict(given)
-    usual = REDELIVERABLE if "ids" in filters else REDELIVERABLE[:1]
+    usual = Delivery.REDELIVERABLE if "ids" in filters else [Delivery.State.DEAD]
     filters["state"] = filters.get("state") or [str(state) for state in usual]
     filters["died_until"] = min(filters.get("died_until") or now, now)
     fate = filters.pop("fate", "")

@@ -61,7 +61,6 @@ State = Delivery.State
 Verb = Transition.Verb
 
 PLENTY = 1_000_000
-REDELIVERABLE = [State.DEAD, State.DELIVERED]
 
 
 def claim(
@@ -156,7 +155,7 @@ def redeliver(
     """
     return change(
         deliveries.filter(endpoint__state=Endpoint.State.ON),
-        was=REDELIVERABLE,
+        was=Delivery.REDELIVERABLE,
         logged=Verb.ONCE if once else Verb.REDELIVER,
         batch=batch,
         due=True,

@@ -162,6 +162,7 @@ class Delivery(models.Model):
     TERMINAL = (State.DELIVERED, State.DEAD, State.DISCARDED)
     UNDELIVERED = (State.PENDING, State.SENDING, State.HELD, State.DEAD, State.DISCARDED)
     """Where failures are looked for: what was delivered is most of the table, and has no reason."""
+    REDELIVERABLE = (State.DEAD, State.DELIVERED)
 
     event = models.ForeignKey(
         Event, models.CASCADE, related_name="deliveries", db_index=False, verbose_name=_("event")

@@ -33,7 +33,7 @@ from webhook_delivery.admin.filters import (
     WhenFilter,
 )
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint
-from webhook_delivery.selecting import REDELIVERABLE, found
+from webhook_delivery.selecting import found
 
 
 class DeliveryList(Offering):
@@ -107,7 +107,7 @@ class DeliveryAdmin(DeliveryPage, DeliveryList):
         BatchFilter,
     ]
     actions = ["redeliver_selected", "retry_selected_now", "export_selected"]
-    usual_state = ",".join(REDELIVERABLE)
+    usual_state = ",".join(Delivery.REDELIVERABLE)
     none_at_all = _("No deliveries. What is published for an endpoint will appear here.")
     none_match = _("No deliveries match these filters.")
 
@@ -163,7 +163,7 @@ class DeadLetterAdmin(Hiding, DeliveryList):
 
     @admin.display(description=_("redeliver"))
     def again(self, delivery: Delivery) -> str:
-        if delivery.state not in REDELIVERABLE:
+        if delivery.state not in Delivery.REDELIVERABLE:
             return ""
         query = QueryDict(mutable=True)
         query["ids"] = str(delivery.pk)

@@ -17,7 +17,6 @@ from webhook_delivery.selecting import (
     FATES,
     LARGEST_STATUS,
     MOST_IDS,
-    REDELIVERABLE,
     InvalidSelection,
     right_for,
     selection_of,
@@ -106,11 +105,11 @@ def _filters(given: dict[str, str], at: datetime) -> Iterator[tuple[str, Any]]:
 
 def _states(given: dict[str, str]) -> list[str]:
     """Those that can be redelivered, of those that the list shows."""
-    usual = ",".join(REDELIVERABLE) if given.get("ids") else Delivery.State.DEAD.value
+    usual = ",".join(Delivery.REDELIVERABLE) if given.get("ids") else Delivery.State.DEAD.value
     asked = set(given.get("state", usual).split(","))
     if given.get("reason") or given.get("status"):
         asked &= set(Delivery.UNDELIVERED)
-    states = [str(state) for state in REDELIVERABLE if state in asked]
+    states = [str(state) for state in Delivery.REDELIVERABLE if state in asked]
     if not states:
         raise Meaningless(_("Only what is dead or delivered can be redelivered."))
     return states
