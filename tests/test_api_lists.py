@@ -14,9 +14,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from tests.conftest import make_endpoint
+from tests.owing import owe
 from webhook_delivery import batches, publish
 from webhook_delivery.api.choosing import SelectionSerializer
 from webhook_delivery.api.filters import DeliveryFilter
+from webhook_delivery.clock import Now
 from webhook_delivery.models import ConsoleAction, Delivery, Endpoint, Event, RedeliveryBatch
 from webhook_delivery.selecting import selection_of
 
@@ -258,6 +260,14 @@ class TestFilters:
     )
     def test_each_narrows(self, root, some, asked, expected):
         assert ids(root, f"deliveries/?{asked.format(**some)}") == [some[name] for name in expected]
+
+    def test_what_waits_for_its_turn_is_listed_with_what_is_due_later(self, root, endpoint):
+        _due, later, turn = owe(3, endpoint)
+        Delivery.objects.filter(pk=later.pk).update(due_at=Now() + timedelta(hours=1))
+        Delivery.objects.filter(pk=turn.pk).update(due_at=None, sequence=7)
+
+        assert ids(root, "deliveries/?due=later") == [turn.pk, later.pk]
+        assert root.get(f"{API}retries/").json()["counts"]["waiting"] == 2
 
     @pytest.mark.parametrize(
         "asked",

@@ -3,14 +3,17 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from tests.conftest import make_endpoint
 from tests.owing import block, owe
 from webhook_delivery import lifecycle
+from webhook_delivery.clock import Now
 from webhook_delivery.doorbell import soonest
 from webhook_delivery.lifecycle.looking import Look
 from webhook_delivery.models import Delivery, Endpoint, Event, Lane
@@ -156,6 +159,21 @@ if connection.vendor == "postgresql":
         owe(1, *few)
 
         claims_read_little()
+
+    def test_what_waits_is_found_without_reading_what_is_due():
+        to = fill(60_000, 20, each=0)
+        Delivery.objects.update(due_at=Now() - timedelta(hours=1))
+        tenth = Delivery.objects.annotate(of_ten=F("pk") % 10).filter(of_ten=0)
+        tenth.update(state="dead", due_at=None)
+        later, turn = owe(2, to, ago=-3600)
+        Delivery.objects.filter(pk=turn.pk).update(due_at=None, sequence=7)
+        execute("ANALYZE webhook_delivery_delivery")
+
+        waiting = Delivery.objects.later().order_by("-pk")[:50]
+        said = executed(lambda: list(waiting))
+
+        assert list(waiting) == [turn, later]
+        assert [fault for sql in said for fault in faults(sql)] == []
 
     @pytest.mark.nightly
     def test_a_claim_reads_little_of_a_million_rows_of_ten_thousand_endpoints():

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
-
 from webhook_delivery.clock import Now
 from webhook_delivery.counting import Number, both, count_each
 from webhook_delivery.models import DeliveryQuerySet, Endpoint
@@ -45,10 +43,9 @@ class Backlog:
 
 def backlog_of(rows: DeliveryQuerySet, *, cap: int = COUNTED) -> Backlog:
     """Count what is owed of these deliveries, each kind up to the cap, in three statements."""
-    later = rows.waiting().filter(Q(due_at__gt=Now()) | Q(due_at=None))
     kinds = {
         "due": rows.due(),
-        "waiting": later,
+        "waiting": rows.later(),
         "sending": rows.sending(),
         "held": rows.held(),
         "strays": rows.pending().exclude(endpoint__in=Endpoint.objects.using(rows.db).on()),
@@ -57,7 +54,7 @@ def backlog_of(rows: DeliveryQuerySet, *, cap: int = COUNTED) -> Backlog:
     counted = count_each(kinds, cap=cap, using=rows.db)
     counted["held"] = both(counted["held"], counted.pop("strays"), cap=cap)
     oldest = _first(rows.due())
-    upcoming = _first(later.filter(due_at__isnull=False))
+    upcoming = _first(rows.waiting().filter(due_at__gt=Now()))
     return Backlog(
         **counted,
         oldest_due_at=oldest and oldest[0],

@@ -16,7 +16,6 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from webhook_delivery.api.fields import LARGEST, within
-from webhook_delivery.clock import Now
 from webhook_delivery.models import (
     Attempt,
     Delivery,
@@ -161,7 +160,7 @@ class DeliveryFilter(filters.FilterSet):
         return rows
 
     def waiting(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
-        return rows.due() if value == "now" else rows.waiting().filter(due_at__gt=Now())
+        return rows.due() if value == "now" else rows.later()
 
 
 class AttemptFilter(filters.FilterSet):

@@ -61,6 +61,11 @@ class DeliveryQuerySet(DeliverySentences, models.QuerySet["Delivery"]):
         """Waiting, and their time has come."""
         return self.waiting().filter(due_at__lte=Now())
 
+    def later(self) -> Self:
+        """Waiting for their time to come, or for their turn in a sequence; each has its index."""
+        in_turn = models.Q(due_at=None, sequence__isnull=False)
+        return self.waiting().filter(models.Q(due_at__gt=Now()) | in_turn)
+
     def fallen_due(self) -> Self:
         """Pending, and their time has come, whatever their endpoints are."""
         return self.pending().filter(due_at__lte=Now())

@@ -12,7 +12,6 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from webhook_delivery.admin.filters import Choices
-from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery
 from webhook_delivery.references import number_in
 from webhook_delivery.selecting import LARGEST_STATUS, of_batch
@@ -51,7 +50,7 @@ class StatusFilter(HiddenFilter):
 
 
 class DueFilter(HiddenFilter):
-    """What waits, to endpoints that are on: for its time, or for a worker."""
+    """What waits, to endpoints that are on: for its time or its turn, or for a worker."""
 
     title = _("due")
     parameter_name = "due"
@@ -61,7 +60,7 @@ class DueFilter(HiddenFilter):
             case "now":
                 return queryset.due()
             case "later":
-                return queryset.waiting().filter(due_at__gt=Now())
+                return queryset.later()
         return queryset.none() if self.value() else queryset
 
 

@@ -28,7 +28,6 @@ from webhook_delivery.admin.overview import attention
 from webhook_delivery.admin.paging import CAP
 from webhook_delivery.admin.text import visible
 from webhook_delivery.charts import percent
-from webhook_delivery.clock import Now
 from webhook_delivery.counting import Number, count_each
 from webhook_delivery.figures import DAY, SPANS, Figures, Point, Span
 from webhook_delivery.models import (
@@ -224,7 +223,7 @@ def _counts(seen: Seen) -> dict[str, Number]:
     rows, an_hour_ago = _deliveries(seen), timezone.now() - timedelta(hours=1)
     kinds: dict[str, QuerySet[Any]] = {
         "due": rows.due(),
-        "later": rows.waiting().filter(due_at__gt=Now()),
+        "later": rows.later(),
         "dead": rows.dead(),
         "died": rows.dead().filter(ended_at__gte=an_hour_ago),
         "held": rows.held(),
