@@ -106,6 +106,18 @@ def test_who_is_off_by_itself_may_be_switched_off_by_a_person(acme):
     assert not Endpoint.objects.off_by_itself().exists()
 
 
+def test_who_is_on_already_is_released_what_was_held_all_the_same(acme):
+    owe(2, acme)
+    Delivery.objects.update(state="held", due_at=None)
+
+    rehearsed, done = run("resume", "acme", "--dry-run"), run("resume", "acme")
+
+    assert rehearsed == (0, "acme would be on; deliveries released: 2.\n", "")
+    assert done == (0, "acme is on; deliveries released: 2.\n", "")
+    assert Delivery.objects.pending().count() == 2
+    assert run("resume", "acme") == (1, "acme is on already; nothing was changed.\n", "")
+
+
 def test_a_rate_is_for_who_is_switched_on(acme):
     assert run("resume", "acme", "--rate", 5).code == 1
     assert Endpoint.objects.get().rate_per_second is None

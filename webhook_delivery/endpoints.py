@@ -80,6 +80,11 @@ def switch_off(endpoint: int, *, using: str, reason: str = "", by: Any = None) -
     return Switched(changed, hold_owed(endpoint, using=using))
 
 
+def would_switch(endpoint: Endpoint, state: Endpoint.State) -> bool:
+    """Whether a person who wishes that would change anything; `_set` asks the same in SQL."""
+    return endpoint.state != state or endpoint.off_by_itself
+
+
 def mark_off(endpoint: int, *, using: str, reason: str, was: Endpoint.State | None = None) -> bool:
     """
     Switch off what no person did, and tell who listens; whether it was not off before.

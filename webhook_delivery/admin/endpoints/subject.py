@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from django import forms
@@ -18,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from webhook_delivery.admin import acts
 from webhook_delivery.admin.base import ConsoleAdmin
+from webhook_delivery.endpoints import would_switch
 from webhook_delivery.locking import outside
 from webhook_delivery.models import DeadLetter, Delivery, Endpoint
 from webhook_delivery.tenancy import may
@@ -110,13 +112,13 @@ class EndpointPages(ConsoleAdmin):
 
     def tools(self, request: HttpRequest, endpoint: Endpoint) -> list[Tab]:
         """What the user may do to it as it is, besides testing it."""
-        state, states = endpoint.state, Endpoint.State
+        states, would = Endpoint.State, partial(would_switch, endpoint)
         switches, recovers = may(request, "pause_endpoint"), may(request, "bulk_redeliver_delivery")
-        resume = _("Resume…") if state == states.PAUSED else _("Switch on…")
+        resume = _("Resume…") if endpoint.state == states.PAUSED else _("Switch on…")
         offered = [
-            ("pause", _("Pause…"), switches and state != states.PAUSED),
-            ("on", resume, switches and state != states.ON),
-            ("off", _("Switch off…"), switches and (state != states.OFF or endpoint.off_by_itself)),
+            ("pause", _("Pause…"), switches and would(states.PAUSED)),
+            ("on", resume, switches and would(states.ON)),
+            ("off", _("Switch off…"), switches and would(states.OFF)),
             ("recover", _("Recover…"), recovers),
             ("reveal", _("Reveal secrets…"), may(request, "reveal_secret")),
             ("rotate", _("Rotate the secret…"), may(request, "rotate_secret")),

@@ -173,11 +173,9 @@ class RedeliveryBatchAdmin(Confirming):
     def _allowed(self, request: HttpRequest, batch: RedeliveryBatch) -> dict[str, bool]:
         """Which buttons its state and the user's rights allow."""
         allowed = may(request, "bulk_redeliver_delivery")
-        unfinished = allowed and batch.state in RedeliveryBatch.UNFINISHED
         return {
-            "may_pause": allowed and batch.state == State.RUNNING,
-            "may_resume": unfinished and batch.state != State.RUNNING,
-            "may_change": unfinished,
+            f"may_{verb}": allowed and batch.state in states
+            for verb, states in batches.ALLOWED.items()
         }
 
     def _failure(self, request: HttpRequest, delivery: Delivery) -> dict[str, Any]:

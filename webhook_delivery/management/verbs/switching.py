@@ -49,17 +49,17 @@ class Switch(Verb):
             {"endpoints": told, "dry_run": dry_run},
             "\n".join(self._sentence(each, dry_run) for each in told),
         )
-        self.conclude(any(each["changed"] for each in told))
+        self.conclude(any(each["changed"] or each["moved"] for each in told))
 
     def _would(self, endpoint: Endpoint) -> dict[str, Any]:
         owed = Delivery.objects.using(self.database).for_endpoint(endpoint)
         moved = owed.held() if self.becomes == State.ON else owed.pending()
-        changes = endpoint.state != self.becomes or endpoint.off_by_itself
+        changes = endpoints.would_switch(endpoint, self.becomes)
         return _facts(endpoint, Switched(changes), moved.count())
 
     def _sentence(self, told: dict[str, Any], dry_run: bool) -> str:
         could, name = "would be" if dry_run else "is", told["name"]
-        if not told["changed"]:
+        if not (told["changed"] or told["moved"]):
             return f"{name} is {self.past} already; nothing was changed."
         return f"{name} {could} {self.past}; deliveries {self.moves}: {told['moved']}."
 
