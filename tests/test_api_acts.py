@@ -142,15 +142,19 @@ class TestEndpoints:
 
         paused = post(root, f"{there}pause/", {"reason": "they asked", "until": until}).json()
         again = post(root, f"{there}pause/", {"reason": "twice"}).json()
+        later = (timezone.now() + timedelta(hours=2)).isoformat()
+        longer = post(root, f"{there}pause/", {"reason": "not yet", "until": later}).json()
         delivery.refresh_from_db()
         assert (paused["changed"], paused["moved"], again["changed"]) == (True, 1, False)
+        assert (longer["changed"], longer["endpoint"]["state_reason"]) == (True, "not yet")
+        assert longer["endpoint"]["resume_at"] > paused["endpoint"]["resume_at"]
         assert delivery.state == "held"
         assert paused["endpoint"]["resume_at"]
         assert post(root, f"{there}resume/").json()["moved"] == 1
         assert post(root, f"{there}switch-off/", {"reason": "gone"}).json()["changed"]
         assert post(root, f"{there}test/").status_code == 409
         assert post(root, f"{there}pause/", {"until": "2020-01-01T00:00:00Z"}).status_code == 400
-        assert [verb for verb, *_ in audit()] == ["pause", "switch_on", "switch_off"]
+        assert [verb for verb, *_ in audit()] == ["pause", "pause", "switch_on", "switch_off"]
 
     def test_a_new_secret_is_told_once(self, root):
         endpoint = make_endpoint(URL)

@@ -81,6 +81,21 @@ def test_a_pause_holds_what_is_owed_until_it_is_resumed(acme):
     assert [verb for verb, *_ in kept] == ["pause", "switch_on"]
 
 
+def test_a_pause_is_made_longer_or_shorter_by_another_end(acme):
+    run("pause", "acme", "--until", "2h", "--why", "moving")
+
+    rehearsed = run("pause", "acme", "--until", "4h", "--dry-run")
+    longer = run("pause", "acme", "--until", "4h", "--by", "ann", "--why", "takes longer")
+
+    acme.refresh_from_db()
+    assert rehearsed == (0, "acme would be paused; deliveries held: 0.\n", "")
+    assert longer == (0, "acme is paused; deliveries held: 0.\n", "")
+    assert acme.state_reason == "takes longer"
+    assert timedelta(minutes=239) < acme.resume_at - timezone.now() < timedelta(minutes=241)
+    kept = ConsoleAction.objects.order_by("pk").values_list("verb", "reason")
+    assert [*kept] == [("pause", "moving"), ("pause", "takes longer")]
+
+
 def test_several_are_switched_off_and_one_that_is_off_is_no_obstacle(acme):
     make_endpoint(name="globex", state="off")
     owe(1, acme)

@@ -291,6 +291,23 @@ def test_an_endpoint_is_switched_off_and_on_with_a_warning_before(root, endpoint
     assert [verb for verb, *_ in kept()] == ["switch_off", "switch_on"]
 
 
+def test_a_pause_is_given_another_end(root, endpoint):
+    until = timezone.now().replace(second=0, microsecond=0) + timedelta(hours=2)
+    endpoints.pause(endpoint.pk, using=DB, until=until, reason="moving")
+    sooner = until - timedelta(hours=1)
+
+    asked = page(root, "pause", endpoint)
+    said = do(root, "pause_now", endpoint, until=f"{sooner:%Y-%m-%dT%H:%M}", reason="it is quick")
+
+    assert "Pause until…" in root.get(url("endpoint", "change", endpoint.pk)).content.decode()
+    assert f'value="{until:%Y-%m-%dT%H:%M}"' in asked
+    assert "Empty: as before." in asked
+    assert said == [f"{endpoint} is paused. Nothing was waiting to be sent."]
+    assert [verb for verb, *_ in kept()] == ["pause"]
+    endpoint.refresh_from_db()
+    assert (endpoint.resume_at, endpoint.state_reason) == (sooner, "it is quick")
+
+
 @pytest.mark.parametrize(
     ("was", "name", "fields"),
     [

@@ -63,7 +63,8 @@ def pause(
     """
     Pause: what is pending, and what happens meanwhile, is held until it is switched on.
 
-    until: when a sweep does that by itself (database time); None: a person has to.
+    until: when a sweep does that by itself (database time); None: a person has to, or of one that
+        is paused already, as before.
     by: the user who asks (or a name), who is then kept with the reason; None: nobody does.
     """
     changed = _set(endpoint, State.PAUSED, using, by=by, reason=reason, until=until)
@@ -80,9 +81,10 @@ def switch_off(endpoint: int, *, using: str, reason: str = "", by: Any = None) -
     return Switched(changed, hold_owed(endpoint, using=using))
 
 
-def would_switch(endpoint: Endpoint, state: Endpoint.State) -> bool:
+def would_switch(endpoint: Endpoint, state: Endpoint.State, until: datetime | None = None) -> bool:
     """Whether a person who wishes that would change anything; `_set` asks the same in SQL."""
-    return endpoint.state != state or endpoint.off_by_itself
+    ends_else = until is not None and until != endpoint.resume_at
+    return endpoint.state != state or endpoint.off_by_itself or ends_else
 
 
 def mark_off(endpoint: int, *, using: str, reason: str, was: Endpoint.State | None = None) -> bool:
@@ -169,7 +171,9 @@ def _set(
 
     itself: no person wished it. Who wishes it later is kept: then only a person switches it on.
     """
-    already = {"state": state} if itself else {"state": state, "off_by_itself": False}
+    already: dict[str, Any] = {"state": state}
+    already |= {} if itself else {"off_by_itself": False}
+    already |= {} if until is None else {"resume_at": until}
     others = Endpoint.objects.using(using).filter(pk=endpoint).exclude(**already)
     others = others.filter(state=was) if was else others
     why = "" if state == State.ON else reason[:200]

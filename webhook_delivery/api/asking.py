@@ -26,7 +26,9 @@ class Nothing(Strict):
 class PauseSerializer(Reasoned):
     """Until when, and why."""
 
-    until = Coming(required=False, allow_null=True, help_text="Null: until somebody resumes it.")
+    until = Coming(
+        required=False, allow_null=True, help_text="Null: until somebody resumes it, or as before."
+    )
 
 
 class RotationSerializer(Reasoned):

@@ -113,10 +113,11 @@ class EndpointPages(ConsoleAdmin):
     def tools(self, request: HttpRequest, endpoint: Endpoint) -> list[Tab]:
         """What the user may do to it as it is, besides testing it."""
         states, would = Endpoint.State, partial(would_switch, endpoint)
+        paused = endpoint.state == states.PAUSED
         switches, recovers = may(request, "pause_endpoint"), may(request, "bulk_redeliver_delivery")
-        resume = _("Resume…") if endpoint.state == states.PAUSED else _("Switch on…")
+        resume = _("Resume…") if paused else _("Switch on…")
         offered = [
-            ("pause", _("Pause…"), switches and would(states.PAUSED)),
+            ("pause", _("Pause until…") if paused else _("Pause…"), switches),
             ("on", resume, switches and would(states.ON)),
             ("off", _("Switch off…"), switches and would(states.OFF)),
             ("recover", _("Recover…"), recovers),

@@ -37,6 +37,8 @@ class PauseForm(ReasonRequired):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         said = gettext("Empty: until somebody resumes it. The time zone is %(zone)s.")
+        if "until" in self.initial:
+            said = gettext("Empty: as before. The time zone is %(zone)s.")
         self.fields["until"].help_text = said % {"zone": timezone.get_current_timezone_name()}
 
     def clean_until(self) -> datetime | None:

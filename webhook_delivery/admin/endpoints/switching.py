@@ -117,13 +117,13 @@ class SwitchesAdmin(EndpointPages):
         button = _("Resume") if resumes else SWITCHES[name].title
         title = gettext("%(button)s: %(endpoint)s") % {"button": button, "endpoint": endpoint}
         said = consequences(endpoint, name)
-        form = form or SWITCHES[name].form()
+        form = form or SWITCHES[name].form(initial=_as_it_is(endpoint))
         words: dict[str, Any] = {"title": title, "said": said, "button": button}
         return self.ask(request, endpoint, form, act=f"{name}/now", **words)
 
     def _switch_now(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
         endpoint, switch = self.endpoint(request, object_id, "pause_endpoint"), SWITCHES[name]
-        form = switch.form(request.POST)
+        form = switch.form(request.POST, initial=_as_it_is(endpoint))
         if not form.is_valid():
             return self._ask_to_switch(request, object_id, name, form)
         done = self._switch(request, endpoint, switch, **form.cleaned_data)
@@ -162,3 +162,8 @@ class SwitchesAdmin(EndpointPages):
         words = gettext("See how it fares")
         shown = format_html('{} <a href="{}">{}</a>', said, link, words) if link else said
         self.message_user(request, shown, messages.SUCCESS)
+
+
+def _as_it_is(endpoint: Endpoint) -> dict[str, Any]:
+    """Of one that is paused, until when."""
+    return {"until": endpoint.resume_at} if endpoint.state == Endpoint.State.PAUSED else {}

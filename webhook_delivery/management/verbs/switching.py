@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.core.management.base import CommandParser
@@ -42,7 +43,9 @@ class Switch(Verb):
         who = {"by": by, "reason": why, "using": self.database}
         verb = type(self).switch
         told = [
-            self._would(each) if dry_run else _facts(each, verb(each.pk, **who, **how))
+            self._would(each, options.get("until"))
+            if dry_run
+            else _facts(each, verb(each.pk, **who, **how))
             for each in found
         ]
         self.say(
@@ -51,10 +54,10 @@ class Switch(Verb):
         )
         self.conclude(any(each["changed"] or each["moved"] for each in told))
 
-    def _would(self, endpoint: Endpoint) -> dict[str, Any]:
+    def _would(self, endpoint: Endpoint, until: datetime | None) -> dict[str, Any]:
         owed = Delivery.objects.using(self.database).for_endpoint(endpoint)
         moved = owed.held() if self.becomes == State.ON else owed.pending()
-        changes = endpoints.would_switch(endpoint, self.becomes)
+        changes = endpoints.would_switch(endpoint, self.becomes, until)
         return _facts(endpoint, Switched(changes), moved.count())
 
     def _sentence(self, told: dict[str, Any], dry_run: bool) -> str:
@@ -80,7 +83,7 @@ class Pause(Switch):
     name = "pause"
     help = "hold what endpoints are owed"
     example = 'pause acme --until 2h --why "acme moves house"\npause acme globex'
-    fails = "each of them was paused already"
+    fails = "each of them was paused already, and until then"
     becomes, past, moves = State.PAUSED, "paused", "held"
     switch = endpoints.pause
 
