@@ -112,6 +112,11 @@ def test_a_quiet_endpoint_that_failed_a_month_ago_and_today_is_warned_of_first()
     assert due(told(warned, 503, at=34 * DAY), LIMITS) is Step.SWITCH_OFF
 
 
+def test_who_was_switched_on_after_a_warning_is_warned_of_anew():
+    assert due(failing(1, warned=-1), LIMITS) is Step.WARN
+    assert ends_at(failing(5, warned=-1), LIMITS) is None
+
+
 def test_who_is_never_warned_of_is_switched_off_all_the_same():
     assert due(failing(4.9), Limits(0, 5 * DAY)) is Step.NOTHING
     assert due(failing(5), Limits(0, 5 * DAY)) is Step.SWITCH_OFF
@@ -135,6 +140,7 @@ def test_what_people_have_noticed_they_hear_the_end_of():
     assert ended(failing(2, warned=1), Traffic())
     assert ended(replace(failing(0), openings=1), Traffic())
     assert ended(failing(2, warned=1), replace(failing(0), failing_since=after(DAY)))
+    assert ended(Traffic(warned_at=NOW), Traffic())
     assert not ended(failing(2), Traffic())
     assert not ended(failing(2, warned=1), failing(3, warned=1))
     assert not ended(Traffic(openings=1), Traffic())

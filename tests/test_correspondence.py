@@ -16,7 +16,7 @@ from django.db.models import F
 from tests.conftest import make_endpoint
 from tests.owing import end_pauses, owe
 from tests.test_overseeing import fail, let_pass
-from webhook_delivery import correspondence, endpoints, loop, publish, tasks
+from webhook_delivery import correspondence, endpoints, health, loop, publish, tasks
 from webhook_delivery.models import Delivery, Doorbell, Endpoint, Notice
 from webhook_delivery.probing import probe
 from webhook_delivery.testing.receiver import SILENCE
@@ -85,6 +85,29 @@ def test_the_contact_is_written_to_from_the_warning_to_the_recovery(customer, ma
     assert "failing since 20" in disabled.body
     assert "is well again" in recovered.subject
     assert "arrives again" in recovered.body
+
+
+def test_who_is_switched_on_by_a_person_is_well_again_when_something_arrives(
+    customer, send_due, mailoutbox
+):
+    fail(customer, 3)
+    for days in (1, 4):
+        let_pass(days)
+        fail(customer)
+        tasks.sweep()
+
+    endpoints.switch_on(customer.pk, using=DB, by="ann")
+    tasks.sweep()
+    assert ["was switched off" in mail.subject for mail in mailoutbox] == [False, True]
+    assert health.remarks() == []
+    end_pauses()
+    send_due()
+    publish("order.paid")
+    send_due()
+    tasks.sweep()
+
+    assert len(mailoutbox) == 3
+    assert "is well again" in mailoutbox[-1].subject
 
 
 def test_no_mail_holds_a_token_or_a_header_of_somebody_elses(customer, mailoutbox):

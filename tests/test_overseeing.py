@@ -17,7 +17,16 @@ from tests.conftest import make_due, make_endpoint
 from tests.owing import end_pauses, owe, statements
 from tests.test_locking import BY, in_the_way, locked
 from tests.test_signals import claim, found, hearing, settle
-from webhook_delivery import doorbell, endpoints, lifecycle, overseeing, publish, tasks
+from webhook_delivery import (
+    ailing,
+    doorbell,
+    endpoints,
+    health,
+    lifecycle,
+    overseeing,
+    publish,
+    tasks,
+)
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Delivery, Endpoint, Lane
 from webhook_delivery.outcomes import Fault
@@ -127,7 +136,7 @@ def test_switched_on_again_it_is_sent_what_was_held_and_has_all_the_time_again(
 
     assert oversee() == 0
     lane = Lane.objects.get()
-    assert (lane.failed_events, lane.warned_at) == (1, None)
+    assert (lane.failed_events, ailing.told_at(lane.traffic)) == (1, None)
     make_due()
     end_pauses()
     send_due()
@@ -303,6 +312,36 @@ def test_who_wants_nothing_more_is_told_of_once(receiver, endpoint, send_due, re
 
     assert [(told["endpoint"], told["reason"]) for told in heard] == [(endpoint, reason)]
     assert heard[0]["endpoint"].state == "off"
+
+
+def test_who_wanted_nothing_more_is_well_again_when_something_arrives(receiver, endpoint, send_due):
+    receiver.replies(410)
+    publish("a", {})
+    send_due()
+    endpoints.switch_on(endpoint.pk, using="default", by="ann")
+    publish("b", {})
+
+    with hearing(endpoint_recovered) as heard:
+        send_due()
+        publish("c", {})
+        send_due()
+
+    assert [told["failing_since"] for told in heard] == [None]
+
+
+def test_who_fails_again_after_it_was_switched_on_is_warned_of_again(failed):
+    oversee()
+    endpoints.switch_on(failed.pk, using="default", by="ann")
+    fail(failed, 3)
+    let_pass(1)
+    fail(failed)
+
+    with hearing(endpoint_warned) as heard:
+        assert oversee() == 1
+        assert oversee() == 0
+
+    assert len(heard) == 1
+    assert len(health.remarks()) == 1
 
 
 def test_what_a_person_does_the_person_knows(endpoint):

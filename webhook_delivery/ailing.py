@@ -59,10 +59,16 @@ def anew(traffic: Traffic) -> Traffic:
 
 
 def ended(before: Traffic, after: Traffic) -> bool:
-    """Whether something is over that people have noticed: a warning, or its breaker was open."""
-    noticed = before.warned_at is not None or before.openings > 0
+    """Whether something is over that people have noticed: they were told, or its breaker opened."""
+    told = before.warned_at is not None and after.warned_at is None
     over = before.failing_since is not None and after.failing_since != before.failing_since
-    return noticed and over
+    return told or (before.openings > 0 and over)
+
+
+def told_at(traffic: Traffic) -> datetime | None:
+    """When people were told that it fails; None: they were not, or it was switched on since."""
+    told, since = traffic.warned_at, traffic.failing_since
+    return told if told and since and told >= since else None
 
 
 def due(traffic: Traffic, limits: Limits) -> Step:
@@ -77,7 +83,7 @@ def due(traffic: Traffic, limits: Limits) -> Step:
     ends = ends_at(traffic, limits)
     if ends and traffic.failed_at and traffic.failed_at >= ends:
         return Step.SWITCH_OFF
-    may_warn = limits.warn_after and traffic.warned_at is None
+    may_warn = limits.warn_after and told_at(traffic) is None
     return Step.WARN if may_warn and lasted(traffic) >= limits.warn_after else Step.NOTHING
 
 
@@ -88,10 +94,11 @@ def ends_at(traffic: Traffic, limits: Limits) -> datetime | None:
     earliest = traffic.failing_since + timedelta(seconds=limits.disable_after)
     if not limits.warn_after:
         return earliest
-    if traffic.warned_at is None:
+    told = told_at(traffic)
+    if told is None:
         return None
     notice = timedelta(seconds=limits.disable_after - limits.warn_after)
-    return max(earliest, traffic.warned_at + notice)
+    return max(earliest, told + notice)
 
 
 def lasted(traffic: Traffic) -> float:

@@ -98,6 +98,8 @@ def mark_off(endpoint: int, *, using: str, reason: str, was: Endpoint.State | No
     def mark() -> bool:
         changed = _set(endpoint, State.OFF, using, was=was, reason=reason, itself=True)
         if changed:
+            failing = Lane.objects.using(using).filter(pk=endpoint, failing_since__isnull=False)
+            failing.filter(warned_at=None).update(warned_at=Now())
             notifying.of_endpoint(endpoint_disabled, endpoint, using=using, reason=reason)
         return changed
 
@@ -192,9 +194,13 @@ def _set(
 
 
 def _begin_anew(endpoints: Collection[int], using: str) -> None:
-    """Who is switched on has all the time again until it is switched off for failing."""
+    """
+    Who is switched on has all the time again until it is switched off for failing.
+
+    That people were told of it is kept: they are told as well when something arrives.
+    """
     lanes = Lane.objects.using(using).filter(pk__in=endpoints, failing_since__isnull=False)
-    lanes.update(failing_since=None, failed_at=None, failed_events=0, warned_at=None)
+    lanes.update(failing_since=None, failed_at=None, failed_events=0)
 
 
 def record(verb: str, endpoint: Endpoint, *, by: Any, reason: str = "", using: str) -> None:

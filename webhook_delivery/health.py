@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from webhook_delivery import retention, symptoms
 from webhook_delivery.conf import settings
 from webhook_delivery.models import Delivery, Endpoint, Lane
+from webhook_delivery.models.lane import warned
 from webhook_delivery.pulse import OVERSTAYED_DAYS, Pulse, feel
 from webhook_delivery.resealing import unopenable
 from webhook_delivery.scheduling import schedules
@@ -40,9 +41,9 @@ def remarks(*, using: str | None = None) -> list[str]:
     """Say what is no illness of ours, and should be known: endpoints that have failed for long."""
     using = using or router.db_for_write(Delivery)
     on = Lane.objects.using(using).filter(endpoint__state=Endpoint.State.ON)
-    warned = on.filter(warned_at__isnull=False).order_by("failing_since", "pk")
+    ill = on.filter(warned()).order_by("failing_since", "pk")
     try:
-        return [_remark(lane) for lane in warned.select_related("endpoint")[:NAMED]]
+        return [_remark(lane) for lane in ill.select_related("endpoint")[:NAMED]]
     except (DatabaseError, InterfaceError):
         return []
 

@@ -49,7 +49,7 @@ def _failing(using: str) -> list[Lane]:
 
 def _warn(lane: Lane, using: str) -> bool:
     same = Lane.objects.using(using).filter(pk=lane.pk, failing_since=lane.failing_since)
-    if not same.filter(warned_at=None).update(warned_at=Now()):
+    if not same.filter(warned_at=lane.warned_at).update(warned_at=Now()):
         return False
     said = "Endpoint %s is %s: it may be switched off"
     logger.warning(said, lane.pk, _since(lane), extra={"endpoint": lane.pk})

@@ -62,11 +62,12 @@ Who pauses one or switches it off, in the admin or in code, knows that.
 
 endpoint_recovered = Signal()
 """
-Something has arrived at an endpoint that was warned of, or whose breaker was open, after failures.
+Something has arrived at an endpoint that had failed: people were told of that, or its breaker was
+open. Switching it on is not enough.
 
 sender: `Endpoint`.
 endpoint: the row; it may be off, if what arrived was a test.
-failing_since: when the first attempt had failed.
+failing_since: when the first attempt had failed; None: it was switched on since.
 """
 
 batch_finished = Signal()

@@ -69,7 +69,7 @@ def take(
     rows = _write([due.pk for due in chosen], using)
     _pace(rows, traffic, endpoints, using)
     doubted = {pk for pk, remembered in traffic.items() if remembered.failures}
-    ailing = {pk for pk, remembered in traffic.items() if remembered.failing_since}
+    ailing = {pk for pk, each in traffic.items() if each.failing_since or each.warned_at}
     known = {"doubted": doubted, "ailing": ailing}
     claims = load(rows, endpoints, **known, leased=asked, using=using)
     return Taken(claims, not rows, parked)

@@ -49,6 +49,11 @@ def pace_is_believed() -> Q:
     return limited & Q(paced_until__lte=FromNow(longest))
 
 
+def warned(path: str = "") -> Q:
+    """The lanes that people were told of, as `ailing.told_at`; the path leads to them."""
+    return Q(**{f"{path}warned_at__gte": F(f"{path}failing_since")})
+
+
 def end_of_pause(path: str) -> Case:
     """`blocked_until`, past or to come; NULL, if it is not believed. The path leads to the lane."""
     return Case(When(pause_is_believed(path), then=F(f"{path}blocked_until")))
@@ -82,7 +87,8 @@ class Lane(models.Model):
     failed_events = models.PositiveIntegerField(_("events that failed"), default=0, db_default=0)
     """Of how many events attempts have failed since then."""
     warned_at = models.DateTimeField(_("warned"), null=True, blank=True)
-    """When it was told that it fails for long; NULL: it was not."""
+    """When people were told that it fails, or that it was switched off; NULL: they were not, or
+    something has arrived since."""
 
     objects = LaneQuerySet.as_manager()
 

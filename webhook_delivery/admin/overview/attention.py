@@ -33,7 +33,7 @@ from webhook_delivery.admin.text import visible
 from webhook_delivery.clock import Now
 from webhook_delivery.models import Endpoint, EndpointQuerySet, RedeliveryBatch
 from webhook_delivery.models.asking import OFF_BY_ITSELF
-from webhook_delivery.models.lane import blocked
+from webhook_delivery.models.lane import blocked, warned
 from webhook_delivery.recording import REFUSALS
 
 NAMED = 5
@@ -136,7 +136,7 @@ def _have() -> dict[Trouble, Q]:
     return {
         Trouble.REFUSED: OFF_BY_ITSELF & Q(state_reason__in=REFUSALS),
         Trouble.FAILED: OFF_BY_ITSELF & ~Q(state_reason__in=REFUSALS),
-        Trouble.WARNED: on & Q(lane__warned_at__isnull=False),
+        Trouble.WARNED: on & warned("lane__"),
         Trouble.BROKEN: on & Q(lane__openings__gt=0) & blocked("lane__"),
     }
 
