@@ -282,6 +282,41 @@ class TestOnce:
         assert Endpoint.objects.count() == Secret.objects.count() == 1
         assert len(audit()) == 1
 
+    def test_what_has_arrived_in_between_is_not_sent_once_more(self, root, receiver, send_due):
+        make_endpoint(receiver.url())
+        delivery = publish("order.paid", {}).deliveries.get()
+        send_due()
+        asked = {"reason": "they lost it"}
+
+        first = post(root, f"deliveries/{delivery.pk}/redeliver/", asked, "a")
+        send_due()
+        second = post(root, f"deliveries/{delivery.pk}/redeliver/", asked, "a")
+        send_due()
+
+        assert (first.json()["changed"], second["Idempotency-Replayed"]) == (True, "true")
+        assert first.json() == second.json()
+        assert len(receiver.received) == 2
+        assert len(audit()) == 1
+
+    @pytest.mark.parametrize(
+        ("act", "state"),
+        [("retry-now", "pending"), ("discard", "dead"), ("restore", "discarded")],
+    )
+    def test_whatever_is_done_to_a_delivery_may_have_a_key(self, root, act, state):
+        make_endpoint(URL)
+        delivery = publish("order.paid", {}).deliveries.get()
+        later = timezone.now() + timedelta(hours=1) if state == "pending" else None
+        as_it_was = {"state": state, "due_at": later}
+        Delivery.objects.update(**as_it_was)
+        first = post(root, f"deliveries/{delivery.pk}/{act}/", {}, "a")
+        Delivery.objects.update(**as_it_was)
+
+        second = post(root, f"deliveries/{delivery.pk}/{act}/", {}, "a")
+
+        assert first.json()["changed"]
+        assert (second.json(), second["Idempotency-Replayed"]) == (first.json(), "true")
+        assert Delivery.objects.get().state == state
+
     def test_no_secret_is_kept(self, root):
         body = {"url": URL, "headers": {"Authorization": "Bearer t0k3n"}}
         first = post(root, "endpoints/", body, "a").json()

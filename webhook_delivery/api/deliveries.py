@@ -16,6 +16,7 @@ from webhook_delivery import redelivery
 from webhook_delivery.api.base import ListView
 from webhook_delivery.api.describing import Said
 from webhook_delivery.api.filters import DeliveryFilter
+from webhook_delivery.api.once import once
 from webhook_delivery.api.problems import Conflict
 from webhook_delivery.api.reading import Reasoned
 from webhook_delivery.api.showing import (
@@ -86,7 +87,7 @@ class DeliveryView(DeliveryList):
         "list": Said(DeliverySerializer, links=NEXT),
         "retrieve": Said(DetailSerializer),
         **{
-            name: Said(DoneSerializer, Reasoned, example={"reason": "after deploy 4.2"})
+            name: Said(DoneSerializer, Reasoned, example={"reason": "after deploy 4.2"}, once=True)
             for name in ("redeliver", "retry_now", "discard", "restore")
         },
     }
@@ -102,21 +103,25 @@ class DeliveryView(DeliveryList):
         return Response(DetailSerializer(row, context=context).data)
 
     @action(detail=True, methods=["post"])
+    @once
     def redeliver(self, request: Request, pk: int) -> Response:
         """Send a dead or delivered one again: same id, same bytes, a fresh budget of attempts."""
         return self._perform(request, REDELIVER)
 
     @action(detail=True, methods=["post"], url_path="retry-now")
+    @once
     def retry_now(self, request: Request, pk: int) -> Response:
         """Bring the next attempt forward of one that waits for it."""
         return self._perform(request, RETRY_NOW)
 
     @action(detail=True, methods=["post"])
+    @once
     def discard(self, request: Request, pk: int) -> Response:
         """Hide a dead letter, until it is restored."""
         return self._perform(request, DISCARD)
 
     @action(detail=True, methods=["post"])
+    @once
     def restore(self, request: Request, pk: int) -> Response:
         """Bring a discarded one back among the dead letters."""
         return self._perform(request, RESTORE)
