@@ -21,8 +21,9 @@ from tests.owing import block, owe, statements
 from tests.processes import environment, run, wait_until
 from tests.scraping import PAGE, TOKEN, agree, looked_at, scrape
 from tests.test_readme import free_port
-from webhook_delivery import doorbell, endpoints, publish, recording, rollups
+from webhook_delivery import doorbell, endpoints, health, publish, recording, rollups, tasks
 from webhook_delivery.clock import Now
+from webhook_delivery.health import STAND_INS
 from webhook_delivery.metrics import gauges, views
 from webhook_delivery.metrics.gauges import GAUGES
 from webhook_delivery.models import Attempt, Delivery, Doorbell, Endpoint, Lane
@@ -114,6 +115,21 @@ def test_before_anything_ran_the_ages_are_above_every_threshold(client):
     assert told["webhook_delivery_drain_age_seconds"][()] == math.inf
     assert told["webhook_delivery_sweep_age_seconds"][()] == math.inf
     assert told["webhook_delivery_due_age_seconds"][()] == 0
+
+
+def test_a_sweep_that_drains_stand_in_for_is_told_as_health_tells_it(client):
+    for _ in range(STAND_INS):
+        long_ago = Now() - doorbell.OVERDUE - timedelta(seconds=1)
+        Doorbell.objects.update(swept_at=long_ago, drained_at=long_ago)
+        tasks.drain()
+
+    told = looked_at(client)
+
+    assert [illness.code for illness in health.examine()] == ["unswept"]
+    assert told["webhook_delivery_sweep_age_seconds"][()] < 60
+    assert told["webhook_delivery_sweep_stand_ins"][()] == STAND_INS
+    tasks.sweep()
+    assert looked_at(client)["webhook_delivery_sweep_stand_ins"][()] == 0
 
 
 def test_every_ending_is_told_before_it_has_happened(client):

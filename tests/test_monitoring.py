@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from example_project.settings import BASE_DIR
 from tests.scraping import PAGE
 from webhook_delivery.conf import Settings
+from webhook_delivery.health import STAND_INS
 from webhook_delivery.metrics import families, instruments
 from webhook_delivery.metrics.gauges import GAUGES, PARTS
 from webhook_delivery.models import Delivery, Endpoint
@@ -155,6 +156,8 @@ def test_alerts_have_names_of_their_own_and_the_thresholds_of_health():
         ("WebhooksLate", Settings.HEALTH_LATE_SECONDS),
     ):
         assert alerts[name]["expr"].endswith(f"> {seconds}")
+    stands_in = f"or max(webhook_delivery_sweep_stand_ins) >= {STAND_INS}"
+    assert alerts["WebhooksSweepSilent"]["expr"].endswith(stands_in)
     assert set(re.findall(r"^\| `(Webhook\w+)` \|", GUIDE, re.MULTILINE)) == set(alerts)
 
 

@@ -50,7 +50,10 @@ GAUGES: Mapping[str, Gauge] = {
         "Since when a drain last began; +Inf if none ever did."
     ),
     "webhook_delivery_sweep_age_seconds": Gauge(
-        "Since when the sweep last began; +Inf if it never did."
+        "Since when the sweep, or a drain in its place, last began; +Inf if neither ever did."
+    ),
+    "webhook_delivery_sweep_stand_ins": Gauge(
+        "How many drains have stood in for the sweep since it last ran."
     ),
     "webhook_delivery_ring_age_seconds": Gauge(
         "For how long the doorbell has rung unanswered; 0 if it does not ring."
@@ -91,6 +94,7 @@ def of_pulse(using: str) -> Iterator[Reading]:
     yield Reading("webhook_delivery_info", 1, (__version__,))
     yield Reading("webhook_delivery_drain_age_seconds", _age(pulse.drained))
     yield Reading("webhook_delivery_sweep_age_seconds", _age(pulse.swept))
+    yield Reading("webhook_delivery_sweep_stand_ins", pulse.stand_ins)
     yield Reading("webhook_delivery_ring_age_seconds", pulse.ringing or 0.0)
     yield Reading("webhook_delivery_due_age_seconds", max(0.0, pulse.late or 0.0))
 
