@@ -27,7 +27,15 @@ from webhook_delivery import (
     registry,
     tasks,
 )
-from webhook_delivery.models import ConsoleAction, Delivery, Doorbell, Endpoint, Event, Secret
+from webhook_delivery.models import (
+    ConsoleAction,
+    Delivery,
+    Doorbell,
+    Endpoint,
+    Event,
+    Secret,
+    Subscription,
+)
 from webhook_delivery.verification import verify
 
 HOME, ELSEWHERE = "default", "events"
@@ -111,10 +119,10 @@ def books() -> Iterator[None]:
     registry.unregister(Book)
 
 
-def listening(using: str, at: str = "https://x.example/") -> Endpoint:
-    endpoint = Endpoint.objects.using(using).create(name=using, url=at).subscribe("*")
-    Secret.keep(endpoint, SECRET)
-    return endpoint
+def listening(using: str, at: str = "https://x.example/", **fields) -> Endpoint:
+    endpoint = Endpoint.objects.using(using).create(name=using, url=at, **fields)
+    Secret.keep(endpoint, SECRET, using=using)
+    return endpoint.subscribe("*", using=using)
 
 
 def written(using: str) -> tuple[int, int]:
@@ -285,6 +293,65 @@ def test_a_user_who_acted_can_go():
 
     action = ConsoleAction.objects.get()
     assert (action.by_name, User.objects.filter(pk=action.by_id).exists()) == ("ada", False)
+
+
+# ── what is done in a database that the router does not name
+
+
+@pytest.fixture
+def named_otherwise(settings) -> None:
+    settings.DATABASE_ROUTERS = [EventsOnly()]
+
+
+def signing_in(using: str) -> list[tuple[str, bool]]:
+    """The live secrets, the newest first, and whether each will end."""
+    live = Secret.objects.using(using).live()
+    return [(each.reveal(), each.valid_until is not None) for each in live]
+
+
+def heard(using: str) -> list[str]:
+    rows = Subscription.objects.using(using).order_by("pk")
+    return list(rows.values_list("pattern", flat=True))
+
+
+def test_what_is_said_to_an_endpoint_is_kept_there(named_otherwise):
+    listening(ELSEWHERE, pk=listening(HOME).pk)
+
+    there = Endpoint.objects.using(HOME).get().subscribe("order.*")
+    Secret.keep(there.set_headers({"X-Team": "blue"}), SECRET)
+
+    here = Endpoint.objects.using(ELSEWHERE).get()
+    assert (heard(HOME), heard(ELSEWHERE)) == (["*", "order.*"], ["*"])
+    assert (there.kept_headers, here.kept_headers) == ({"X-Team": "blue"}, {})
+    assert (len(signing_in(HOME)), len(signing_in(ELSEWHERE))) == (2, 1)
+
+
+# ── what is done where a replica is read
+
+
+@pytest.fixture
+def replicated(settings) -> None:
+    settings.DATABASE_ROUTERS = [Behind()]
+
+
+@pytest.fixture
+def lagging(settings) -> int:
+    """The number of an endpoint that hears of orders; the replica knows what it was before."""
+    number = listening(HOME).pk
+    Subscription.objects.using(HOME).update(pattern="order.*")
+    listening(ELSEWHERE, pk=number)
+    settings.DATABASE_ROUTERS = [Behind()]
+    return number
+
+
+def test_what_is_said_to_an_endpoint_that_was_read_is_not_said_to_the_replica(lagging):
+    endpoint = Endpoint.objects.get().subscribe("invoice.*")
+    Secret.keep(endpoint.set_headers({"X-Team": "blue"}), SECRET)
+
+    here, there = (Endpoint.objects.using(each).get() for each in (HOME, ELSEWHERE))
+    assert (heard(HOME), heard(ELSEWHERE)) == (["order.*", "invoice.*"], ["*"])
+    assert (here.kept_headers, there.kept_headers) == ({"X-Team": "blue"}, {})
+    assert (len(signing_in(HOME)), len(signing_in(ELSEWHERE))) == (2, 1)
 
 
 # ── what the checks say

@@ -88,6 +88,17 @@ def _ascii_of(host: str) -> str:
     return host if host.isascii() else idna.encode(host.lower()).decode()
 
 
+def address_of(url: str) -> str:
+    """A URL without path, query and user names, which may be secret; empty if it is none."""
+    try:
+        parts = urlsplit(url)
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return ""
+    more = "…" if parts.path.strip("/") or parts.query else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}/{more}"
+
+
 def origin_of(url: str) -> tuple[str, str]:
     """The scheme, and the host with its port: where whatever is sent there goes; empty: nowhere."""
     try:

@@ -42,7 +42,7 @@ def subscribe(
     using = using or router.db_for_write(Endpoint)
     with transaction.atomic(using=using):
         endpoint.save(using=using)
-        Secret.keep(endpoint, secret or generate_secret())
+        Secret.keep(endpoint, secret or generate_secret(), using=using)
         if headers:
-            endpoint.set_headers(headers)
-        return endpoint.subscribe(*patterns)
+            endpoint.set_headers(headers, using=using)
+        return endpoint.subscribe(*patterns, using=using)

@@ -37,7 +37,7 @@ def create(request: Request, given: dict[str, Any]) -> Endpoint:
     def make() -> Endpoint:
         made = subscribe(fields["url"], *patterns, using=using, **_but(fields, "url"))
         if pem:
-            made.set_client_certificate(pem)
+            made.set_client_certificate(pem, using=using)
         record("create_endpoint", made, by=request.user, reason=reason, using=using)
         return made
 
@@ -60,10 +60,10 @@ def change(request: Request, endpoint: Endpoint, given: dict[str, Any]) -> None:
     using = router.db_for_write(Endpoint)
 
     def write() -> None:
-        endpoint.save(update_fields=[*columns, "updated_at"])
-        _seal(endpoint, given)
+        endpoint.save(using=using, update_fields=[*columns, "updated_at"])
+        _seal(endpoint, given, using)
         if "subscriptions" in given:
-            _hear(endpoint, given["subscriptions"])
+            _hear(endpoint, given["subscriptions"], using)
         record("change_endpoint", endpoint, by=request.user, reason=given["reason"], using=using)
 
     with _in_our_words():
@@ -106,15 +106,15 @@ def _refuse_what_is_kept(request: Request, endpoint: Endpoint, given: dict[str, 
 
 
 @sensitive_variables()
-def _seal(endpoint: Endpoint, given: Mapping[str, Any]) -> None:
+def _seal(endpoint: Endpoint, given: Mapping[str, Any], using: str) -> None:
     if "headers" in given:
         kept = _kept(endpoint)
         if lacking := [n for n, v in given["headers"].items() if v is None and n not in kept]:
             raise ModelError({"headers": [f"There is no value of {lacking[0]} to be kept."]})
         wanted = {name: value or kept[name] for name, value in given["headers"].items()}
-        endpoint.set_headers(wanted)
+        endpoint.set_headers(wanted, using=using)
     if "client_certificate" in given:
-        endpoint.set_client_certificate(given["client_certificate"])
+        endpoint.set_client_certificate(given["client_certificate"], using=using)
 
 
 def _kept(endpoint: Endpoint) -> dict[str, str]:
@@ -124,9 +124,9 @@ def _kept(endpoint: Endpoint) -> dict[str, str]:
         return {}
 
 
-def _hear(endpoint: Endpoint, patterns: list[str]) -> None:
-    endpoint.subscriptions.exclude(pattern__in=patterns).delete()
-    endpoint.subscribe(*patterns)
+def _hear(endpoint: Endpoint, patterns: list[str], using: str) -> None:
+    endpoint.subscriptions.using(using).exclude(pattern__in=patterns).delete()
+    endpoint.subscribe(*patterns, using=using)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
-from urllib.parse import urlsplit
 
 from django.core.validators import MinValueValidator
 from django.db import models
@@ -13,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
 from webhook_delivery import keys
-from webhook_delivery.hostnames import origin_of
+from webhook_delivery.hostnames import address_of, origin_of
 from webhook_delivery.models.asking import EndpointQuerySet
 from webhook_delivery.models.fields import (
     AddressField,
@@ -21,6 +20,7 @@ from webhook_delivery.models.fields import (
     OwnerField,
     validate_conditions,
 )
+from webhook_delivery.models.home import home_of
 from webhook_delivery.validation import (
     validate_certificates,
     validate_client_certificate,
@@ -185,13 +185,7 @@ class Endpoint(models.Model):
     @property
     def address(self) -> str:
         """Its URL without path, query and user names, which may be secret; empty if it is none."""
-        try:
-            parts = urlsplit(self.url)
-            port = "" if parts.port is None else f":{parts.port}"
-        except ValueError:
-            return ""
-        more = "…" if parts.path.strip("/") or parts.query else ""
-        return f"{parts.scheme}://{parts.hostname or ''}{port}/{more}"
+        return address_of(self.url)
 
     @property
     def is_off_by_itself(self) -> bool:
@@ -211,40 +205,46 @@ class Endpoint(models.Model):
         return kept
 
     @sensitive_variables()
-    def set_headers(self, headers: Mapping[str, str]) -> Self:
+    def set_headers(self, headers: Mapping[str, str], *, using: str | None = None) -> Self:
         """
         Send these headers with each request, and no others; their values are sealed at rest.
 
+        using: the database; default: the endpoint's own, or if it was read from a replica, where
+            the router writes it.
         Raises ValidationError for names that are ours and values that HTTP does not know.
         """
         validate_headers(headers)
-        return self._keep_sealed("sealed_headers", json.dumps(dict(headers)) if headers else "")
+        text = json.dumps(dict(headers)) if headers else ""
+        return self._keep_sealed("sealed_headers", text, using)
 
     @sensitive_variables()
-    def set_client_certificate(self, pem: str) -> Self:
+    def set_client_certificate(self, pem: str, *, using: str | None = None) -> Self:
         """
         Show this certificate to receivers that ask for one; sealed at rest.
 
         pem: the certificate, its chain and its private key; empty: none is shown.
+        using: as of `set_headers`.
 
         Raises ValidationError for what is no certificate with its key.
         """
         validate_client_certificate(pem)
-        return self._keep_sealed("sealed_client_certificate", pem)
+        return self._keep_sealed("sealed_client_certificate", pem, using)
 
-    def _keep_sealed(self, field: str, text: str) -> Self:
+    def _keep_sealed(self, field: str, text: str, using: str | None) -> Self:
         setattr(self, field, keys.seal(text, owner=self.pk) if text else b"")
-        self.save(using=self._state.db, update_fields=[field, "updated_at"])
+        self.save(using=using or home_of(self), update_fields=[field, "updated_at"])
         return self
 
-    def subscribe(self, *patterns: str) -> Self:
+    def subscribe(self, *patterns: str, using: str | None = None) -> Self:
         """
         Subscribe to event types or patterns: `order.created`, `order.*`, `*`.
 
+        using: as of `set_headers`.
+
         Raises ValidationError for a pattern that nothing could match.
         """
+        asked = self.subscriptions.using(using or home_of(self))
         for pattern in patterns:
             validate_pattern(pattern)
-            asked = self.subscriptions.using(self._state.db)  # where the endpoint is
             asked.get_or_create(endpoint_id=self.pk, pattern=pattern)
         return self

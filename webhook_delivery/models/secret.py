@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from webhook_delivery import keys
 from webhook_delivery.clock import Now
 from webhook_delivery.models.endpoint import MYPY, Endpoint
+from webhook_delivery.models.home import home_of
 from webhook_delivery.signing import key_of
 
 
@@ -50,15 +51,18 @@ class Secret(models.Model):
 
     @classmethod
     @sensitive_variables()
-    def keep(cls, endpoint: Endpoint, secret: str) -> Secret:
+    def keep(cls, endpoint: Endpoint, secret: str, *, using: str | None = None) -> Secret:
         """
         Seal a `whsec_` or `whsk_` secret for the endpoint and store it.
+
+        using: as of `Endpoint.set_headers`.
 
         Raises `signing.InvalidSecret` for one that could not sign.
         """
         key_of(secret)
         sealed = keys.seal(secret, owner=endpoint.pk)
-        return cls.objects.using(endpoint._state.db).create(endpoint_id=endpoint.pk, sealed=sealed)
+        rows = cls.objects.using(using or home_of(endpoint))
+        return rows.create(endpoint_id=endpoint.pk, sealed=sealed)
 
     def reveal(self) -> str:
         """Return the text, `whsec_` or `whsk_`, or raise `keys.SecretUnavailable`."""

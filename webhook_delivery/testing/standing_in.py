@@ -103,7 +103,7 @@ def create_endpoint(name: str, *, using: str, url: str = "", **fields: object) -
     if not url:
         endpoint.url = f"{endpoint.url}{endpoint.pk}"
         endpoint.save(using=using)
-    Secret.keep(endpoint, SECRET)
+    Secret.keep(endpoint, SECRET, using=using)
     return endpoint
 
 
