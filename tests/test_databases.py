@@ -21,6 +21,7 @@ from webhook_delivery import (
     NewEvent,
     deliveries_of,
     endpoints,
+    loop,
     publish,
     publish_many,
     register,
@@ -33,6 +34,7 @@ from webhook_delivery.models import (
     Doorbell,
     Endpoint,
     Event,
+    Notice,
     Secret,
     Subscription,
 )
@@ -301,6 +303,19 @@ def test_a_user_who_acted_can_go():
 @pytest.fixture
 def named_otherwise(settings) -> None:
     settings.DATABASE_ROUTERS = [EventsOnly()]
+
+
+def test_who_has_had_enough_is_off_and_written_to_there(named_otherwise, receiver):
+    listening(HOME, receiver.url(), contact="ops@acme.example")
+    receiver.replies(410)
+    publish("order.paid", using=HOME)
+
+    loop.once(using=HOME, seconds=10)
+
+    assert Delivery.objects.using(HOME).get().state == "dead"
+    assert Endpoint.objects.using(HOME).get().state == "off"
+    assert Notice.objects.using(HOME).get().kind == "disabled"
+    assert not Notice.objects.using(ELSEWHERE).exists()
 
 
 def signing_in(using: str) -> list[tuple[str, bool]]:

@@ -45,7 +45,7 @@ def owe(what: Signal, told: Told, using: str, **kwargs: Any) -> None:
         return
     for row in Endpoint.objects.using(using).filter(pk__in=told).exclude(contact=""):
         if _is_news(row, kind, using):
-            owed = {"endpoint": row, "kind": kind, "facts": in_json(told[row.pk])}
+            owed = {"endpoint_id": row.pk, "kind": kind, "facts": in_json(told[row.pk])}
             Notice.objects.using(using).create(**owed, created_at=Now(), due_at=Now())
 
 
