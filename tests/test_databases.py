@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
@@ -10,6 +11,8 @@ from django.contrib.auth.models import User
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import connections, transaction
+from django.db.models import F
+from django.utils import timezone
 
 from tests.conftest import SECRET
 from tests.library.models import Book, Ticket
@@ -19,11 +22,13 @@ from tests.test_relating import Writer
 from webhook_delivery import (
     ModelWebhooks,
     NewEvent,
+    batches,
     deliveries_of,
     endpoints,
     loop,
     publish,
     publish_many,
+    pump,
     register,
     registry,
     tasks,
@@ -35,9 +40,11 @@ from webhook_delivery.models import (
     Endpoint,
     Event,
     Notice,
+    RedeliveryBatch,
     Secret,
     Subscription,
 )
+from webhook_delivery.selecting import selection_of
 from webhook_delivery.verification import verify
 
 HOME, ELSEWHERE = "default", "events"
@@ -316,6 +323,62 @@ def test_who_has_had_enough_is_off_and_written_to_there(named_otherwise, receive
     assert Endpoint.objects.using(HOME).get().state == "off"
     assert Notice.objects.using(HOME).get().kind == "disabled"
     assert not Notice.objects.using(ELSEWHERE).exists()
+
+
+def dying(using: str) -> None:
+    """Two dead letters."""
+    listening(using)
+    publish_many([NewEvent("order.paid")] * 2, using=using)
+    ended = {"state": "dead", "due_at": None, "ended_at": timezone.now()}
+    Delivery.objects.using(using).update(**ended)
+
+
+def due_again() -> None:
+    RedeliveryBatch.objects.using(HOME).update(due_at=F("due_at") - timedelta(seconds=30))
+
+
+def test_a_redelivery_of_many_goes_on_there_and_another_of_its_number_is_not_touched(
+    named_otherwise,
+):
+    dying(HOME)
+    dying(ELSEWHERE)
+    other = batches.start(selection_of(), using=ELSEWHERE)
+    batch = batches.start(selection_of(), using=HOME)
+    RedeliveryBatch.objects.using(ELSEWHERE).filter(pk=other.pk).update(id=batch.pk)
+
+    pump.feed(using=HOME)
+
+    batch.refresh_from_db(using=HOME)
+    other = RedeliveryBatch.objects.using(ELSEWHERE).get()
+    assert (batch.pk, batch.state, batch.sent) == (other.pk, "done", 2)
+    assert (other.state, other.sent) == ("running", 0)
+
+
+def test_a_redelivery_of_many_waits_and_stops_there(named_otherwise):
+    dying(HOME)
+    batch = batches.start(selection_of(), canary=1, using=HOME)
+
+    for _ in ("the first is sent", "it is waited for"):
+        pump.feed(using=HOME)
+        due_again()
+    waiting = Delivery.objects.using(HOME).pending()
+    waiting.update(state="dead", due_at=None, attempts_made=F("attempts_made") + 1)
+    pump.feed(using=HOME)
+
+    batch.refresh_from_db(using=HOME)
+    assert (batch.state, batch.sent) == ("guarded", 1)
+
+
+def test_what_was_missed_is_made_there(named_otherwise):
+    publish("order.paid", using=HOME)
+    since = timezone.now() - timedelta(hours=1)
+    batch = batches.start_missed(listening(HOME).pk, since, using=HOME)
+
+    pump.feed(using=HOME)
+
+    batch.refresh_from_db(using=HOME)
+    assert (batch.state, batch.sent) == ("done", 1)
+    assert written(HOME) == (1, 1)
 
 
 def signing_in(using: str) -> list[tuple[str, bool]]:

@@ -212,7 +212,7 @@ def _create(action: ConsoleAction, using: str, **fields: Any) -> RedeliveryBatch
     who = {"by_id": action.by_id, "by_name": action.by_name, "reason": action.reason}
     begun = {"created_at": Now(), "due_at": Now()}
     batch = RedeliveryBatch.objects.using(using).create(**begun, **who, **fields)
-    batch.refresh_from_db(fields=list(begun))
+    batch.refresh_from_db(using=using, fields=list(begun))
     doorbell.ring_on_commit(using=using)
     return batch
 

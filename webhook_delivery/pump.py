@@ -28,7 +28,6 @@ AHEAD = 20 * CHUNK
 """How many may pile up that cannot be sent now, and keep nobody waiting."""
 STEP_SECONDS = 0.25
 """How often a batch is fed, unless its rate is slower."""
-
 AGAIN_SECONDS = 60
 """How long one waits that could not be fed."""
 
@@ -89,9 +88,9 @@ def _feed(pk: int, using: str) -> int:
     said = guarding.judge(Guard(batch.canary, batch.stop_above), *_fates(batch, using))
     match said.step:
         case Step.STOP:
-            return _stop(batch, said)
+            return _stop(batch, said, using)
         case Step.WAIT:
-            return _put_off(batch, now, STEP_SECONDS)
+            return _put_off(batch, now, STEP_SECONDS, using)
         case Step.FEED:
             return _go_on(batch, now, min(said.most, _allowed(batch, now, using)), using)
 
@@ -184,22 +183,22 @@ def _next_time(batch: RedeliveryBatch, now: datetime, fed: int) -> datetime:
 
 def _go_on(batch: RedeliveryBatch, now: datetime, most: int, using: str) -> int:
     if most <= 0:
-        return _put_off(batch, now, STEP_SECONDS)
+        return _put_off(batch, now, STEP_SECONDS, using)
     if batch.kind == Kind.MISSED:
         return _make_missed(batch, now, most, using)
     lifecycle.name_types(using=using)  # whom a redelivery by type would pass over
     rest = meant(batch, using=using).filter(pk__gt=batch.cursor)
     ids = list(rest.order_by("pk").values_list("pk", flat=True)[:most])
-    moved = lifecycle.redeliver(
-        Delivery.objects.using(using).filter(pk__in=ids), batch=batch.pk, once=batch.once
-    )
+    rows = Delivery.objects.using(using).filter(pk__in=ids)
+    moved = lifecycle.redeliver(rows, batch=batch.pk, once=batch.once)
     batch.cursor = ids[-1] if ids else batch.cutoff
     batch.sent += len(moved)
     batch.left += len(ids) - len(moved)
     if len(ids) < most:
         _finish(batch, now, using)
     batch.due_at = _next_time(batch, now, len(ids))
-    batch.save(update_fields=["cursor", "sent", "left", "state", "ended_at", "due_at"])
+    changed = ["cursor", "sent", "left", "state", "ended_at", "due_at"]
+    batch.save(using=using, update_fields=changed)
     return len(moved)
 
 
@@ -207,7 +206,7 @@ def _make_missed(batch: RedeliveryBatch, now: datetime, most: int, using: str) -
     """Make some of what was never made; while its endpoint is off, nothing may be owed to it."""
     endpoint = Endpoint.objects.using(using).filter(pk=batch.selection["endpoint"]).first()
     if endpoint and endpoint.state == Endpoint.State.OFF:
-        return _put_off(batch, now, AGAIN_SECONDS)
+        return _put_off(batch, now, AGAIN_SECONDS, using)
     due = 0
     if endpoint and batch.event_cursor and batch.event_cutoff:
         walk = batch.event_cursor, batch.event_cutoff
@@ -219,7 +218,7 @@ def _make_missed(batch: RedeliveryBatch, now: datetime, most: int, using: str) -
         batch.due_at = _next_time(batch, now, count)
     if not endpoint or batch.event_cursor == batch.event_cutoff:
         _finish(batch, now, using)
-    batch.save(update_fields=["event_cursor", "sent", "state", "ended_at", "due_at"])
+    batch.save(using=using, update_fields=["event_cursor", "sent", "state", "ended_at", "due_at"])
     return due
 
 
@@ -229,15 +228,15 @@ def _finish(batch: RedeliveryBatch, now: datetime, using: str) -> None:
     notifying.of_batch(batch, using=using)
 
 
-def _put_off(batch: RedeliveryBatch, now: datetime, seconds: float) -> int:
+def _put_off(batch: RedeliveryBatch, now: datetime, seconds: float, using: str) -> int:
     batch.due_at = now + timedelta(seconds=seconds)
-    batch.save(update_fields=["due_at"])
+    batch.save(using=using, update_fields=["due_at"])
     return 0
 
 
-def _stop(batch: RedeliveryBatch, said: Next) -> int:
+def _stop(batch: RedeliveryBatch, said: Next, using: str) -> int:
     batch.state, batch.state_reason = State.GUARDED, _why(said)
-    batch.save(update_fields=["state", "state_reason"])
+    batch.save(using=using, update_fields=["state", "state_reason"])
     logger.warning(
         "Redelivery %s paused itself: %s of %s failed",
         *(batch.pk, said.failed, said.of),
