@@ -31,6 +31,7 @@ from webhook_delivery import (
     pump,
     register,
     registry,
+    rotation,
     tasks,
 )
 from webhook_delivery.models import (
@@ -387,6 +388,16 @@ def signing_in(using: str) -> list[tuple[str, bool]]:
     return [(each.reveal(), each.valid_until is not None) for each in live]
 
 
+def test_a_secret_is_rotated_there_and_those_of_another_endpoint_are_not_touched(named_otherwise):
+    number = listening(HOME).pk
+    listening(ELSEWHERE, pk=number)
+
+    new = rotation.rotate(number, using=HOME)
+
+    assert signing_in(HOME) == [(new, False), (SECRET, True)]
+    assert signing_in(ELSEWHERE) == [(SECRET, False)]
+
+
 def heard(using: str) -> list[str]:
     rows = Subscription.objects.using(using).order_by("pk")
     return list(rows.values_list("pattern", flat=True))
@@ -410,6 +421,17 @@ def test_what_is_said_to_an_endpoint_is_kept_there(named_otherwise):
 @pytest.fixture
 def replicated(settings) -> None:
     settings.DATABASE_ROUTERS = [Behind()]
+
+
+def test_the_secret_before_is_known_though_the_replica_has_not_heard_of_it(replicated):
+    endpoint = listening(HOME)
+
+    new = rotation.rotate(endpoint.pk, using=HOME)
+    with transaction.atomic(using=HOME):
+        newest = rotation.newest(endpoint.pk, using=HOME)
+
+    assert signing_in(HOME) == [(new, False), (SECRET, True)]
+    assert Secret.objects.using(HOME).get(pk=newest).reveal() == new
 
 
 @pytest.fixture

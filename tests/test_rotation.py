@@ -171,7 +171,7 @@ def test_an_overlap_below_zero_and_an_endpoint_that_is_none_are_refused(endpoint
 
 
 def test_all_or_nothing(endpoint, monkeypatch):
-    def failing(*args):
+    def failing(*args, **options):
         raise RuntimeError
 
     monkeypatch.setattr(Secret, "keep", failing)

@@ -54,7 +54,8 @@ def newest(endpoint: int, *, using: str) -> int | None:
 
     Only inside a transaction, until whose end it stays the newest: the endpoint is locked.
     """
-    found = _locked(endpoint, using).secrets.order_by("-pk").values_list("pk", flat=True).first()
+    secrets = _locked(endpoint, using).secrets.using(using)
+    found = secrets.order_by("-pk").values_list("pk", flat=True).first()
     return None if found is None else int(found)
 
 
@@ -72,15 +73,16 @@ def _kept(
 
 def _rotate(endpoint: int, secret: str | None, overlap: timedelta, using: str) -> str:
     owner = _locked(endpoint, using)
-    live = owner.secrets.live()
+    secrets = owner.secrets.using(using)
+    live = secrets.live()
     signing_now = [each for each in live if keys.opens(bytes(each.sealed), owner=endpoint)]
     staying = [each.pk for each in signing_now[: MOST_LIVE - 1]]
     live.order_by().exclude(pk__in=staying).update(valid_until=Now())
     until = Now() + overlap
     longer = Q(valid_until=None) | Q(valid_until__gt=until)
-    owner.secrets.filter(longer, pk__in=staying).update(valid_until=until)
+    secrets.filter(longer, pk__in=staying).update(valid_until=until)
     secret = _successor_of(signing_now) if secret is None else secret
-    Secret.keep(owner, secret)
+    Secret.keep(owner, secret, using=using)
     return secret
 
 
