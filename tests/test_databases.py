@@ -17,7 +17,7 @@ from django.utils import timezone
 from tests.conftest import SECRET
 from tests.library.models import Book, Ticket
 from tests.telling import registered
-from tests.test_admin import client_of, url
+from tests.test_admin import FORM, client_of, url
 from tests.test_relating import Writer
 from webhook_delivery import (
     ModelWebhooks,
@@ -442,6 +442,30 @@ def lagging(settings) -> int:
     listening(ELSEWHERE, pk=number)
     settings.DATABASE_ROUTERS = [Behind()]
     return number
+
+
+def test_the_console_shows_what_signs_and_not_what_the_replica_knows_of(lagging):
+    root = client_of(User.objects.create_superuser("root"))
+
+    rotated = root.post(url("endpoint", "rotate_now", lagging)).content.decode()
+    revealed = root.post(url("endpoint", "reveal_show", lagging)).content.decode()
+    listed = root.get(url("endpoint", "secrets", lagging)).context["secrets"]
+
+    [(new, _), (old, _)] = signing_in(HOME)
+    assert (new in rotated, old in rotated) == (True, False)
+    assert (new in revealed, old in revealed) == (True, True)
+    assert [each.text for each in listed] == [new, old]
+    asked = root.get(url("endpoint", "rotate", lagging)).context["form"].initial
+    assert asked["newest"] == Secret.objects.using(HOME).latest("pk").pk
+
+
+def test_the_console_shows_the_secret_of_an_endpoint_that_the_replica_has_not_heard_of(replicated):
+    root = client_of(User.objects.create_superuser("root"))
+
+    said = root.post(url("endpoint", "add"), FORM).content.decode()
+
+    [(secret, _)] = signing_in(HOME)
+    assert secret in said
 
 
 def test_what_is_said_to_an_endpoint_that_was_read_is_not_said_to_the_replica(lagging):

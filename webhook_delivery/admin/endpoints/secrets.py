@@ -22,6 +22,7 @@ from webhook_delivery.admin.acts import ReasonForm
 from webhook_delivery.admin.endpoints.subject import EndpointPages, asks, does
 from webhook_delivery.endpoints import record
 from webhook_delivery.models import Endpoint, Secret
+from webhook_delivery.models.secret import SecretQuerySet
 from webhook_delivery.tenancy import may
 
 LAST = 4
@@ -112,7 +113,7 @@ class SecretsAdmin(EndpointPages):
             "may_reveal": self.has_reveal_permission(request),
             "may_rotate": self.has_rotate_permission(request),
         }
-        signing_now = [Shown.of(secret) for secret in endpoint.secrets.live()]
+        signing_now = [Shown.of(secret) for secret in _secrets(endpoint).live()]
         facts: dict[str, Any] = {"title": _("Signing secrets"), "secrets": signing_now, **buttons}
         return self.about(request, endpoint, "secrets.html", tab="secrets", **facts)
 
@@ -132,13 +133,13 @@ class SecretsAdmin(EndpointPages):
         done = _("Revealed the signing secrets.")
         with transaction.atomic(using=router.db_for_write(Endpoint)):
             self._keep(request, endpoint, done, form.cleaned_data["reason"])
-            return self._show(request, endpoint, endpoint.secrets.live(), _("Signing secrets"))
+            return self._show(request, endpoint, _secrets(endpoint).live(), _("Signing secrets"))
 
     @asks
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask whether to rotate, and how long the secret before still signs."""
         endpoint = self.endpoint(request, object_id, "rotate_secret")
-        newest = endpoint.secrets.order_by("-pk").values_list("pk", flat=True).first()
+        newest = _secrets(endpoint).order_by("-pk").values_list("pk", flat=True).first()
         return self._ask_to_rotate(request, endpoint, RotationForm(initial={"newest": newest}))
 
     @does
@@ -152,14 +153,15 @@ class SecretsAdmin(EndpointPages):
             said = _("Nothing was rotated: the signing secret has been rotated meanwhile.")
             self.message_user(request, said, messages.WARNING)
             return HttpResponseRedirect(self.page_of(endpoint))
-        new = endpoint.secrets.live()[:1]
+        new = _secrets(endpoint).live()[:1]
         return self._show(request, endpoint, new, _("The new signing secret"))
 
     def response_add(
         self, request: HttpRequest, obj: Endpoint, post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the secret in the answer itself: a message would travel, and might be kept."""
-        return self._show(request, obj, obj.secrets.live(), _("The new endpoint's signing secret"))
+        new = _secrets(obj).live()
+        return self._show(request, obj, new, _("The new endpoint's signing secret"))
 
     def _rotate(
         self,
@@ -215,3 +217,8 @@ class SecretsAdmin(EndpointPages):
     ) -> HttpResponse:
         shown = [Shown.of(secret) for secret in secrets]
         return self.about(request, endpoint, "secret_shown.html", secrets=shown, title=title)
+
+
+def _secrets(endpoint: Endpoint) -> SecretQuerySet:
+    """As they are where they are written: a router may read from a replica."""
+    return Secret.objects.using(router.db_for_write(Secret)).filter(endpoint=endpoint.pk)
