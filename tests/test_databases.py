@@ -13,11 +13,13 @@ from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.models import F
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from tests.conftest import SECRET
 from tests.library.models import Book, Ticket
 from tests.telling import registered
 from tests.test_admin import FORM, client_of, url
+from tests.test_api_acts import API, post
 from tests.test_relating import Writer
 from webhook_delivery import (
     ModelWebhooks,
@@ -466,6 +468,56 @@ def test_the_console_shows_the_secret_of_an_endpoint_that_the_replica_has_not_he
 
     [(secret, _)] = signing_in(HOME)
     assert secret in said
+
+
+def test_the_console_says_that_a_test_is_queued_and_keeps_which(lagging):
+    root = client_of(User.objects.create_superuser("root"))
+
+    answer = root.post(url("endpoint", "test", lagging))
+
+    assert answer.status_code == 302
+    sent = Delivery.objects.using(HOME).get()
+    assert ConsoleAction.objects.using(HOME).get().deliveries == [sent.pk]
+
+
+@pytest.fixture
+def api() -> APIClient:
+    client = APIClient()
+    client.force_login(User.objects.create_superuser("root"))
+    return client
+
+
+@pytest.fixture(params=["", "7f3c"])
+def key(request) -> str:
+    """With an Idempotency-Key, and without."""
+    return request.param
+
+
+def test_the_api_answers_with_an_endpoint_that_the_replica_has_not_heard_of(replicated, api, key):
+    body = {"url": "https://example.com/hooks", "subscriptions": ["order.*"]}
+
+    answer = post(api, "endpoints/", body, key=key)
+
+    assert answer.status_code == 201
+    assert [(answer.json()["secret"], False)] == signing_in(HOME)
+    assert answer.json()["subscriptions"] == heard(HOME) == ["order.*"]
+
+
+def test_the_api_answers_with_a_test_that_the_replica_has_not_heard_of(lagging, api, key):
+    answer = post(api, f"endpoints/{lagging}/test/", key=key)
+
+    sent = Delivery.objects.using(HOME).get()
+    assert (answer.status_code, answer.json()["id"]) == (202, sent.pk)
+    assert ConsoleAction.objects.using(HOME).get().deliveries == [sent.pk]
+
+
+def test_the_api_answers_with_what_an_endpoint_hears_of_since_it_was_changed(lagging, api):
+    changes = {"subscriptions": ["invoice.*"], "headers": {"X-Team": "blue"}}
+
+    told = api.patch(f"{API}endpoints/{lagging}/", changes, format="json").json()
+
+    assert (told["subscriptions"], told["header_names"]) == (["invoice.*"], ["X-Team"])
+    assert (heard(HOME), heard(ELSEWHERE)) == (["invoice.*"], ["*"])
 
 
 def test_what_is_said_to_an_endpoint_that_was_read_is_not_said_to_the_replica(lagging):

@@ -163,7 +163,7 @@ def publish_test(endpoint: Endpoint, *, by: Any = None, using: str | None = None
         owed = Owed(event.pk, event.event_type, *due, Now(), format=endpoint.format)
         lifecycle.owe([owed], using=using, trigger=Delivery.Trigger.TEST.value)
         if by is not None:
-            ids = event.deliveries.values_list("pk", flat=True)
+            ids = event.deliveries.using(using).values_list("pk", flat=True)
             about = f"{endpoint.pk} ({endpoint})"
             ConsoleAction.record("test", ids, by=by, reason="", about=about, using=using)
         doorbell.ring_on_commit(using=using)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import router
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import status
@@ -44,7 +44,7 @@ from webhook_delivery.api.reading import Reasoned
 from webhook_delivery.api.redelivering import RedeliverySerializer
 from webhook_delivery.api.showing import DeliverySerializer, with_last_attempts
 from webhook_delivery.endpoints import Switched
-from webhook_delivery.models import Endpoint
+from webhook_delivery.models import Endpoint, Subscription
 from webhook_delivery.probing import probe
 from webhook_delivery.selecting import selection_of
 from webhook_delivery.tenancy import may
@@ -102,8 +102,8 @@ class EndpointView(ListView):
     def create(self, request: Request) -> Response:
         """Make an endpoint that can be sent to; its secret is in this answer and in no other."""
         given = self.given(NewEndpointSerializer)
-        endpoint = changing.create(request, given)
-        [secret] = endpoint.secrets.all()
+        endpoint = self._written(changing.create(request, given).pk)
+        [secret] = endpoint.secrets.using(endpoint._state.db)
         told = {**self._shown(endpoint), "secret": secret.reveal()}
         return Response(told, status.HTTP_201_CREATED)
 
@@ -148,7 +148,8 @@ class EndpointView(ListView):
         if endpoint.state != Endpoint.State.ON:
             raise Conflict(f"{endpoint} is {endpoint.get_state_display()}: probe it instead.")
         event = publishing.publish_test(endpoint, by=request.user)
-        [sent] = with_last_attempts(event.deliveries.select_related("endpoint"))
+        made = event.deliveries.using(event._state.db)
+        [sent] = with_last_attempts(made.select_related("endpoint"))
         return Response(DeliverySerializer(sent).data, status.HTTP_202_ACCEPTED)
 
     @action(detail=True, methods=["post"])
@@ -200,8 +201,13 @@ class EndpointView(ListView):
     def _own(self) -> Endpoint:
         """As it is where it can be changed: a router may read from a replica."""
         seen: Endpoint = self.get_object()
-        rows: QuerySet[Endpoint] = self.get_queryset().using(router.db_for_write(Endpoint))
-        return rows.get(pk=seen.pk)
+        return self._written(seen.pk)
+
+    def _written(self, pk: int) -> Endpoint:
+        using = router.db_for_write(Endpoint)
+        heard = Prefetch("subscriptions", Subscription.objects.using(using))
+        rows: QuerySet[Endpoint] = self.get_queryset().using(using).prefetch_related(None)
+        return rows.prefetch_related(heard).get(pk=pk)
 
     def _switch(self, verb: Callable[..., Switched], **given: Any) -> Response:
         endpoint, using = self._own(), router.db_for_write(Endpoint)

@@ -82,7 +82,8 @@ class SwitchesAdmin(EndpointPages):
         else:
             event = publishing.publish_test(endpoint, by=request.user)
             self.remember(request, endpoint, gettext("Sent a test event."), "")
-            self._say_tested(request, event.deliveries.get())
+            made = event.deliveries.using(event._state.db)
+            self._say_tested(request, made.select_related("endpoint").get())
         return HttpResponseRedirect(self.page_of(endpoint))
 
     def _probe(self, request: HttpRequest, endpoint: Endpoint) -> None:
