@@ -520,6 +520,15 @@ def test_the_api_answers_with_what_an_endpoint_hears_of_since_it_was_changed(lag
     assert (heard(HOME), heard(ELSEWHERE)) == (["invoice.*"], ["*"])
 
 
+def test_the_api_forwards_to_an_endpoint_that_the_replica_has_not_heard_of(replicated, api, key):
+    event = publish("order.paid")
+    to = listening(HOME)
+
+    answer = post(api, f"events/{event.webhook_id}/forward/", {"endpoint": to.pk}, key=key)
+
+    assert (answer.status_code, answer.json()["endpoint_name"]) == (201, HOME)
+
+
 def test_what_is_said_to_an_endpoint_that_was_read_is_not_said_to_the_replica(lagging):
     endpoint = Endpoint.objects.get().subscribe("invoice.*")
     Secret.keep(endpoint.set_headers({"X-Team": "blue"}), SECRET)

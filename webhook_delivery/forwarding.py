@@ -83,7 +83,8 @@ def _make(event: Event, to: Endpoint, by: Any, reason: str, using: str) -> Deliv
     )
     if lifecycle.owe([owed], using=using):
         doorbell.ring_on_commit(using=using)
-    made = Delivery.objects.using(using).get(event=event.pk, endpoint=to.pk)
+    rows = Delivery.objects.using(using).select_related("endpoint")
+    made = rows.get(event=event.pk, endpoint=to.pk)
     about = f"{event.webhook_id} → {to.pk} ({to})"
     ConsoleAction.record("forward", [made.pk], by=by, reason=reason, about=about, using=using)
     return made
