@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -17,6 +18,7 @@ from rest_framework.test import APIClient
 
 from tests.conftest import SECRET
 from tests.library.models import Book, Ticket
+from tests.shell import in_json
 from tests.telling import registered
 from tests.test_admin import FORM, client_of, url
 from tests.test_api_acts import API, post
@@ -28,6 +30,7 @@ from webhook_delivery import (
     deliveries_of,
     endpoints,
     loop,
+    probing,
     publish,
     publish_many,
     pump,
@@ -36,6 +39,7 @@ from webhook_delivery import (
     rotation,
     tasks,
 )
+from webhook_delivery.drain import drain
 from webhook_delivery.models import (
     ConsoleAction,
     Delivery,
@@ -398,6 +402,29 @@ def test_a_secret_is_rotated_there_and_those_of_another_endpoint_are_not_touched
 
     assert signing_in(HOME) == [(new, False), (SECRET, True)]
     assert signing_in(ELSEWHERE) == [(SECRET, False)]
+
+
+def test_the_shell_sends_a_test_from_there(named_otherwise, receiver):
+    endpoint = listening(HOME, receiver.url())
+
+    told = in_json("send-test", endpoint.pk, "--database", HOME)
+
+    assert (told["state"], told["endpoint"], len(told["log"])) == ("delivered", HOME, 1)
+
+
+def test_a_test_that_a_worker_took_first_is_waited_for_there(
+    named_otherwise, receiver, monkeypatch
+):
+    endpoint = listening(HOME, receiver.url())
+
+    def work() -> None:
+        drain(using=HOME, seconds=5)
+        connections[HOME].close()
+
+    taken = threading.Timer(0.2, work)
+    monkeypatch.setattr(probing, "attempt_now", lambda event, **options: taken.start())
+
+    assert probing.probe(endpoint, using=HOME).arrived
 
 
 def heard(using: str) -> list[str]:

@@ -58,7 +58,8 @@ def probe(
     using = using or router.db_for_write(Endpoint)
     event = publish_test(endpoint, by=by, using=using)
     attempt_now(event, using=using, regardless=True)
-    probed = Probed(_once_it_has_ended(Delivery.objects.using(using).get(event=event)))
+    test = Delivery.objects.using(using).get(event=event)
+    probed = Probed(_once_it_has_ended(test, using))
     now = Endpoint.objects.using(using).get(pk=endpoint.pk)
     if not (switches and probed.arrived and now.is_off_by_itself):
         return probed
@@ -66,12 +67,12 @@ def probe(
     return Probed(probed.delivery, on)
 
 
-def _once_it_has_ended(test: Delivery) -> Delivery:
+def _once_it_has_ended(test: Delivery, using: str) -> Delivery:
     """A worker may have been faster, and wait for the answer still; but no longer than that."""
     ends = time.monotonic() + settings.MAX_TIMEOUT_SECONDS
     while test.state in (Delivery.State.PENDING, Delivery.State.SENDING):
         if time.monotonic() > ends:
             break
         time.sleep(LOOK_SECONDS)
-        test.refresh_from_db()
+        test.refresh_from_db(using=using)
     return test

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.core.management.color import Style
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Prefetch
 
 from webhook_delivery.lifecycle.sequences import first_before
 from webhook_delivery.management.tables import cell, facts
-from webhook_delivery.models import Attempt, Delivery
+from webhook_delivery.models import Attempt, Delivery, DeliveryQuerySet
 from webhook_delivery.models.event import webhook_id
 from webhook_delivery.report import Report
 
@@ -40,6 +41,13 @@ def row(delivery: Delivery) -> dict[str, Any]:
         "created_at": delivery.created_at,
         "ended_at": delivery.ended_at,
     }
+
+
+def whole(deliveries: DeliveryQuerySet) -> DeliveryQuerySet:
+    """With all that `detailed` tells, out of the same database."""
+    log = Attempt.objects.using(deliveries.db).defer("excerpt")
+    rows = deliveries.select_related("event", "endpoint").defer("event__body")
+    return rows.prefetch_related(Prefetch("attempts", log))
 
 
 def detailed(delivery: Delivery) -> dict[str, Any]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db.models import Prefetch
 
 from webhook_delivery import health
 from webhook_delivery.backlog import backlog_of
-from webhook_delivery.management.rendering import COLUMNS, detailed, page, row
+from webhook_delivery.management.rendering import COLUMNS, detailed, page, row, whole
 from webhook_delivery.management.tables import facts, table
 from webhook_delivery.management.verbs.choosing import add_filters, chosen
 from webhook_delivery.management.verbs.reading import positive
 from webhook_delivery.management.verbs.verb import LOOKING, Verb, misused
-from webhook_delivery.models import Attempt, Delivery
+from webhook_delivery.models import Delivery
 
 SHOWN = 50
 
@@ -61,9 +60,7 @@ class Show(Verb):
 
     def run(self, *, delivery: str, **options: Any) -> None:
         found = Delivery.objects.using(self.database).named(delivery)
-        whole = found.select_related("event", "endpoint").defer("event__body")
-        log = Attempt.objects.using(self.database).defer("excerpt")
-        rows = [detailed(each) for each in whole.prefetch_related(Prefetch("attempts", log))]
+        rows = [detailed(each) for each in whole(found)]
         if not rows:
             raise misused(f"There is no delivery or event {delivery!r}.")
         self.say(rows, "\n\n".join(page(each, self.style) for each in rows))

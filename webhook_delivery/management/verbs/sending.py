@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from webhook_delivery import loop
 from webhook_delivery.management.heap import frozen
 from webhook_delivery.management.interrupts import interrupts
-from webhook_delivery.management.rendering import detailed, page, sentence
+from webhook_delivery.management.rendering import detailed, page, sentence, whole
 from webhook_delivery.management.verbs.choosing import by_default, the_endpoint
 from webhook_delivery.management.verbs.reading import positive, rate
 from webhook_delivery.management.verbs.verb import SENDING, Verb
@@ -84,7 +84,8 @@ class SendTest(Verb):
             self.say({"endpoint": target.pk, "dry_run": True, "message": said}, said)
             return
         probed = probe(target, by=by, rate=rate, using=self.database)
-        sent, switched = detailed(probed.delivery), probed.switched
+        test = Delivery.objects.using(self.database).filter(pk=probed.delivery.pk)
+        sent, switched = detailed(whole(test).get()), probed.switched
         on = switched is not None and switched.changed
         text = page(sent, self.style)
         self.say(
