@@ -52,6 +52,7 @@ from webhook_delivery.models import (
     Subscription,
 )
 from webhook_delivery.selecting import selection_of
+from webhook_delivery.testing import Webhooks
 from webhook_delivery.verification import verify
 
 HOME, ELSEWHERE = "default", "events"
@@ -425,6 +426,14 @@ def test_a_test_that_a_worker_took_first_is_waited_for_there(
     monkeypatch.setattr(probing, "attempt_now", lambda event, **options: taken.start())
 
     assert probing.probe(endpoint, using=HOME).arrived
+
+
+def test_the_catcher_of_tests_knows_to_whom_it_went_there(named_otherwise):
+    with Webhooks(using=HOME, validate=False) as webhooks:
+        endpoint = webhooks.endpoint("order.*")
+        publish("order.paid", using=HOME)
+
+        webhooks.assert_sent("order.paid", to=endpoint)
 
 
 def heard(using: str) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal, Self
 
 from django.db import connections, router
-from django.db.models import Min
+from django.db.models import Min, Prefetch
 
 from webhook_delivery import endpoints, fitting, lifecycle
 from webhook_delivery.claims import Settled
@@ -68,10 +68,11 @@ class Webhooks:
     def events(self) -> list[Published]:
         """All that has been published since the test began, the first first."""
         rows = Event.objects.using(self._using).exclude(pk__in=self._before)
+        owed = Delivery.objects.using(self._using)
         ordered = rows.annotate(first=Min("deliveries__pk")).order_by("created_at", "first", "pk")
         return [
             Published(event, frozenset(each.endpoint_id for each in event.deliveries.all()))
-            for event in ordered.prefetch_related("deliveries")
+            for event in ordered.prefetch_related(Prefetch("deliveries", owed))
         ]
 
     @property
@@ -151,7 +152,7 @@ class Webhooks:
         name = str(fields.pop("name", f"receiver of {' '.join(patterns) or '*'}"))
         using = self._using
         endpoint = create_endpoint(name, using=using, url=url, tenant=tenant, **fields)
-        return endpoint.subscribe(*patterns or ["*"])
+        return endpoint.subscribe(*patterns or ["*"], using=using)
 
     def replies(self, *answers: Answer, to: Endpoint | str = EVERYWHERE) -> Self:
         """
