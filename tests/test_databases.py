@@ -34,6 +34,7 @@ from webhook_delivery import (
     publish,
     publish_many,
     pump,
+    redelivery,
     register,
     registry,
     rotation,
@@ -573,6 +574,30 @@ def test_what_is_said_to_an_endpoint_that_was_read_is_not_said_to_the_replica(la
     assert (heard(HOME), heard(ELSEWHERE)) == (["order.*", "invoice.*"], ["*"])
     assert (here.kept_headers, there.kept_headers) == ({"X-Team": "blue"}, {})
     assert (len(signing_in(HOME)), len(signing_in(ELSEWHERE))) == (2, 1)
+
+
+def test_what_is_due_can_be_chosen_from_a_replica(lagging):
+    publish("order.paid")
+    later = {"due_at": timezone.now() + timedelta(hours=1), "attempts_made": 1}
+    Delivery.objects.using(HOME).update(**later)
+
+    assert redelivery.retry_now(Delivery.objects.waiting()).count == 1
+
+
+@pytest.mark.parametrize("which", ["failed", "ahead"])
+def test_of_a_redelivery_of_many_can_be_chosen_from_a_replica(settings, which):
+    settings.DATABASE_ROUTERS = []
+    dying(HOME)
+    batch = batches.start(selection_of(), using=HOME)
+    batches.start(selection_of(), using=ELSEWHERE)
+    ahead = {"id": batch.pk, "cursor": 0, "cutoff": batch.cutoff}
+    RedeliveryBatch.objects.using(ELSEWHERE).update(**ahead)
+    pump.feed(using=HOME)
+    again = {"state": "dead", "due_at": None, "ended_at": batch.created_at}
+    Delivery.objects.using(HOME).update(**again, attempts_made=F("attempts_made") + 1)
+    settings.DATABASE_ROUTERS = [Behind()]
+
+    assert Delivery.objects.of_batch(batch, which).redeliver().count == 2
 
 
 # ── what the checks say

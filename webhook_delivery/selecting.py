@@ -126,7 +126,7 @@ def _sorted(values: Iterable[Any] | None) -> list[Any] | None:
     return None if values is None else sorted(set(values))
 
 
-def selected(selection: Mapping[str, Any], *, using: str) -> DeliveryQuerySet:
+def selected(selection: Mapping[str, Any], *, using: str | None) -> DeliveryQuerySet:
     """Read it again; in no particular order."""
     rows = Delivery.objects.using(using)
     for name, value in selection.items():
@@ -134,7 +134,7 @@ def selected(selection: Mapping[str, Any], *, using: str) -> DeliveryQuerySet:
     return rows
 
 
-def meant(batch: RedeliveryBatch, *, using: str) -> DeliveryQuerySet:
+def meant(batch: RedeliveryBatch, *, using: str | None) -> DeliveryQuerySet:
     """Of what was selected, what had ended when it was asked for, and has not been sent since."""
     rows = selected(batch.selection, using=using)
     return rows.filter(pk__lte=batch.cutoff, ended_at__lte=batch.created_at)
@@ -168,7 +168,7 @@ def of_batch(rows: DeliveryQuerySet, batch: int, which: str = "") -> DeliveryQue
     """
     if which in ("left", "ahead"):
         return _unsent(rows, batch, which)
-    sent = Transition.objects.using(rows.db).filter(batch=batch)
+    sent = Transition.objects.using(_named(rows)).filter(batch=batch)
     tried = sent.filter(delivery__attempts_made__gt=F("after")).values("delivery")
     rows = rows.filter(pk__in=sent.values("delivery"))
     ended = rows.exclude(state__in=[Delivery.State.DELIVERED, Delivery.State.SENDING])
@@ -182,14 +182,21 @@ def of_batch(rows: DeliveryQuerySet, batch: int, which: str = "") -> DeliveryQue
 
 
 def _unsent(rows: DeliveryQuerySet, batch: int, which: str) -> DeliveryQuerySet:
-    chosen = RedeliveryBatch.objects.using(rows.db).filter(pk=batch).first()
+    using = _named(rows)
+    chosen = RedeliveryBatch.objects.using(using).filter(pk=batch).first()
     if chosen is None or chosen.kind != RedeliveryBatch.Kind.AGAIN:
         return rows.none()
-    whole = meant(chosen, using=rows.db)
-    sent = Transition.objects.using(rows.db).filter(batch=batch).values("delivery")
+    whole = meant(chosen, using=using)
+    sent = Transition.objects.using(using).filter(batch=batch).values("delivery")
     ahead = whole.filter(pk__gt=chosen.cursor)
     left = whole.filter(pk__lte=chosen.cursor).exclude(pk__in=sent)
     return rows.filter(pk__in=(ahead if which == "ahead" else left).values("pk"))
+
+
+def _named(rows: DeliveryQuerySet) -> str | None:
+    """The database that was named; None: it is the routers' choice, to read and then to change."""
+    using: str | None = vars(rows)["_db"]
+    return using
 
 
 def on(rows: DeliveryQuerySet) -> DeliveryQuerySet:

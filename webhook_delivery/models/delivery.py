@@ -76,7 +76,7 @@ class DeliveryQuerySet(DeliverySentences, models.QuerySet["Delivery"]):
 
     def waiting(self) -> Self:
         """To be attempted when their time comes: pending, and the endpoint is on."""
-        on = Endpoint.objects.using(self.db).on().values("pk")
+        on = Endpoint.objects.on().values("pk")  # of whichever database they are read from then
         return self.pending().filter(endpoint__in=on)
 
     def first_due_in(self) -> float | None:
