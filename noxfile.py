@@ -19,7 +19,8 @@ SUPPORTED = {"3.11": ["5.2"], "3.12": ["5.2", "6.0", "6.1"], "3.13": ["5.2", "6.
 
 OLDEST = "3.11"
 NEWEST = ("3.13", "6.1")
-EDGES = [(OLDEST, "5.2"), NEWEST]
+WHOLE = [(OLDEST, "5.2"), ("3.12", "6.0"), NEWEST]
+"""With each Python and each Django once, everything; with other pairs what reads and writes."""
 EXTRAS = "api,metrics,redis,schema"
 PROJECT = nox.project.load_toml("pyproject.toml")
 
@@ -35,27 +36,26 @@ os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _kept)])
     [(python, v) for python, vs in reversed(SUPPORTED.items()) for v in reversed(vs)],
 )
 def everywhere(session: nox.Session, django: str) -> None:
-    """All of `make test`, on every database, with one Python and one Django; the newest first."""
+    """`make test` on every database, with one Python and one Django; the newest first."""
     _install(session, f"django~={django}.0")
-    at_an_edge = (str(session.python), django) in EDGES
-    _test(session, *([] if at_an_edge else NO_CRASHES))
+    whole = (str(session.python), django) in WHOLE
+    _test(session, *([] if whole else DATABASES_ALONE))
 
 
 @nox.session(python=NEWEST[0])
 def newest(session: nox.Session) -> None:
     """The newest Python and Django, on PostgreSQL."""
     _install(session, f"django~={NEWEST[1]}.0")
-    _test(session, "--on", "PostgreSQL", "-m", DEPENDS_ON_DATABASE, *NO_CRASHES)
+    _test(session, "--on", "PostgreSQL", *DATABASES_ALONE)
 
 
 @nox.session(python=OLDEST)
 def oldest(session: nox.Session) -> None:
     """The oldest of everything that `pyproject.toml` allows, on SQLite."""
     _install(session, *_lowest())
-    _test(session, "--on", "SQLite", "-m", DEPENDS_ON_DATABASE, *NO_CRASHES)
+    _test(session, "--on", "SQLite", *DATABASES_ALONE)
 
 
-DEPENDS_ON_DATABASE = "not nightly and not everywhere_once and not nightly_on_servers"
 CRASHES = (
     "batches_crash",
     "chaos",
@@ -66,9 +66,12 @@ CRASHES = (
     "many_drains",
     "order_crash",
 )
-NO_CRASHES = [f"--ignore=tests/test_{name}.py" for name in CRASHES]
-"""What kills processes takes minutes: it is tried with the oldest pair and the newest, not between,
-and by `make test` rather than by `make test-edges`."""
+"""What kills processes takes minutes, and `make test` does it."""
+DATABASES_ALONE = [
+    *("-m", "not nightly and not everywhere_once and not nightly_on_servers"),
+    *(f"--ignore=tests/test_{name}.py" for name in CRASHES),
+]
+"""What depends on the database, and is quick."""
 
 
 def _install(session: nox.Session, *pinned: str) -> None:
