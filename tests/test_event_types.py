@@ -1,16 +1,17 @@
 """Each delivery knows the type of its event: whoever wrote it, and whenever that was."""
 
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 
 import pytest
 from django.db import OperationalError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.conftest import make_endpoint
+from tests.migrating import migrate, of_today_afterwards
 from tests.test_batches import dead_letters, due_again
 from tests.test_claim_plans import execute, explained, nodes
 from webhook_delivery import (
@@ -30,7 +31,6 @@ from webhook_delivery.selecting import selection_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-APP = "webhook_delivery"
 BEFORE, SINCE = "0010_exact_search_on_mysql", "0011_event_type_of_deliveries"
 migration = import_module(f"webhook_delivery.migrations.{SINCE}")
 
@@ -172,16 +172,11 @@ def test_no_list_reads_the_events(admin_client, endpoint, model, query):
 # The migration
 
 
-def migrate(name: str) -> None:
-    MigrationExecutor(connection).migrate([(APP, name)])
-
-
 @pytest.fixture
 def step_back():
     """Make of the database one of the version before; afterwards it is one of today again."""
-    newest = MigrationExecutor(connection).loader.graph.leaf_nodes(APP)
-    yield lambda: migrate(BEFORE)
-    MigrationExecutor(connection).migrate(newest)
+    with of_today_afterwards():
+        yield partial(migrate, BEFORE)
 
 
 def columns() -> list[str]:

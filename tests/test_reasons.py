@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from example_project.settings import BASE_DIR
+from tests.migrating import migrate, of_today_afterwards
 from tests.test_claim_plans import explained, nodes
 from tests.test_event_types import execute, written_before
 from webhook_delivery import lifecycle
@@ -17,7 +18,7 @@ from webhook_delivery.models import Attempt, Delivery, Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-APP, BEFORE, SINCE = "webhook_delivery", "0023_untaken_rings", "0024_reason_index"
+BEFORE, SINCE = "0023_untaken_rings", "0024_reason_index"
 NAME = "webhook_delivery_reason_idx"
 
 
@@ -26,16 +27,11 @@ def indexes() -> set[str]:
         return set(connection.introspection.get_constraints(cursor, Delivery._meta.db_table))
 
 
-def migrate(name: str) -> None:
-    MigrationExecutor(connection).migrate([(APP, name)])
-
-
 @pytest.fixture
 def step_back():
     """Make of the database one of the version before; afterwards it is one of today again."""
-    newest = MigrationExecutor(connection).loader.graph.leaf_nodes(APP)
-    yield lambda: migrate(BEFORE)
-    MigrationExecutor(connection).migrate(newest)
+    with of_today_afterwards():
+        yield partial(migrate, BEFORE)
 
 
 def test_failures_of_a_kind_are_found_in_every_state(endpoint):

@@ -11,12 +11,12 @@ from django.apps.registry import Apps
 from django.contrib.auth.models import User
 from django.db import connection, models
 from django.db.migrations import Migration, operations
-from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 from django.utils import timezone
 
 from tests.conftest import make_endpoint
+from tests.migrating import migrate, of_today_afterwards
 from tests.owing import owe
 from tests.test_admin import client_of, url
 from webhook_delivery import doorbell, endpoints, publish, redelivery, tasks
@@ -136,11 +136,10 @@ def test_who_is_switched_off_by_a_worker_of_the_version_before_waits_for_a_perso
 @pytest.fixture
 def before_off_by_itself() -> Iterator[type[models.Model]]:
     """Endpoints as they were; afterwards the database is one of today again."""
-    newest = MigrationExecutor(connection).loader.graph.leaf_nodes(OURS)
     name = "0020_traceparent"
-    MigrationExecutor(connection).migrate([(OURS, name)])
-    yield loader().project_state((OURS, name)).apps.get_model(OURS, "Endpoint")
-    MigrationExecutor(connection).migrate(newest)
+    with of_today_afterwards():
+        migrate(name)
+        yield loader().project_state((OURS, name)).apps.get_model(OURS, "Endpoint")
 
 
 def test_who_is_off_by_itself_is_known_by_its_reason_once(before_off_by_itself):
@@ -152,7 +151,7 @@ def test_who_is_off_by_itself_is_known_by_its_reason_once(before_off_by_itself):
     for state, reason in rows:
         before_off_by_itself.objects.create(name=reason, state=state, state_reason=reason)
 
-    MigrationExecutor(connection).migrate([(OURS, "0021_off_by_itself")])
+    migrate("0021_off_by_itself")
 
     marked = before_off_by_itself.objects.filter(pk__in=Endpoint.objects.off_by_itself())
     assert [(row.state, row.state_reason) for row in marked.order_by("pk")] == rows[:3]

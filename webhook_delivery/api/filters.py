@@ -145,7 +145,7 @@ class DeliveryFilter(filters.FilterSet):
         return rows.failing_of(value)
 
     def answered(self, rows: DeliveryQuerySet, name: str, value: Any) -> DeliveryQuerySet:
-        return rows.filter(last_status=int(value) or None, state__in=Delivery.UNDELIVERED)
+        return rows.with_status(int(value)).filter(state__in=Delivery.UNDELIVERED)
 
     def named(self, rows: DeliveryQuerySet, name: str, value: str) -> DeliveryQuerySet:
         return found(rows, value)

@@ -46,7 +46,7 @@ class StatusFilter(HiddenFilter):
         status = number_in(value)
         if status is None or status > LARGEST_STATUS:
             return queryset.none()
-        return queryset.filter(last_status=status or None, state__in=Delivery.UNDELIVERED)
+        return queryset.with_status(status).filter(state__in=Delivery.UNDELIVERED)
 
 
 class DueFilter(HiddenFilter):
